@@ -1,0 +1,76 @@
+"""From the name of a loss to the distribution that it assumes, the proof of it, and the loss your data support.
+
+Names are imported when they are first used, so that `import likelihoods` and the command line's help cost nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from likelihoods import distributions, special
+    from likelihoods.catalog import entries, find, register, unregister
+    from likelihoods.combinators import Discretized
+    from likelihoods.likelihood import NLL, Family, Likelihood
+    from likelihoods.links import Link
+    from likelihoods.losses import Loss, loss
+    from likelihoods.relations import Affine, Exact, Relation, Weighted
+    from likelihoods.selection import Choice, choose, read_table
+    from likelihoods.sources import fixed, learned, predicted
+    from likelihoods.verification import verify
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "likelihoods.combinators": ("Discretized",),
+    "likelihoods.likelihood": ("NLL", "Family", "Likelihood"),
+    "likelihoods.links": ("Link",),
+    "likelihoods.losses": ("Loss", "loss"),
+    "likelihoods.catalog": ("entries", "find", "register", "unregister"),
+    "likelihoods.relations": ("Affine", "Exact", "Relation", "Weighted"),
+    "likelihoods.selection": ("Choice", "choose", "read_table"),
+    "likelihoods.sources": ("fixed", "learned", "predicted"),
+    "likelihoods.verification": ("verify",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+_MODULES = ("distributions", "special")
+
+__all__ = [
+    "NLL",
+    "Affine",
+    "Choice",
+    "Discretized",
+    "Exact",
+    "Family",
+    "Likelihood",
+    "Link",
+    "Loss",
+    "Relation",
+    "Weighted",
+    "choose",
+    "distributions",
+    "entries",
+    "find",
+    "fixed",
+    "learned",
+    "loss",
+    "predicted",
+    "read_table",
+    "register",
+    "special",
+    "unregister",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"likelihoods.{name}")
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'likelihoods' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

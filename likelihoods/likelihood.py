@@ -1,0 +1,336 @@
+"""Likelihoods: modules that map a network's raw output to a distribution over targets, and their mean in nats."""
+
+from __future__ import annotations
+
+import abc
+import difflib
+import inspect
+from collections.abc import Iterator
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, constraints
+
+from likelihoods.sources import Fixed, Source, as_source, learned
+
+EMPTY = "The batch is empty, so its mean is 0/0. Skip empty batches, or use reduction='sum'."
+
+
+class Likelihood(nn.Module, abc.ABC):
+    """Abstract: maps raw output of shape ``(..., width)`` to a distribution over targets.
+
+    Calling it, ``likelihood(raw)``, gives a Pyro (and so a torch) distribution whose batch shape is ``(...)``; that is what
+    ``pyro.sample("y", likelihood(raw), obs=y)`` takes.
+
+    Attributes:
+        width: raw scalars a target; None where the last axis of raw may have any length (classes).
+        rank: axes of one target, which one row of raw describes together.
+    """
+
+    width: int | None
+    rank: int = 0
+
+    @abc.abstractmethod
+    def distribution(self, raw: Tensor) -> Distribution:
+        """Return the distribution, given raw output that has been checked to be ``(..., width)``."""
+
+    @abc.abstractmethod
+    def learn(self, *names: str) -> Likelihood:
+        """Return a copy in which each named constant parameter is learned, starting at its present value."""
+
+    @abc.abstractmethod
+    def code(self) -> str:
+        """Return the Python expression that makes this likelihood (``lk`` being the package)."""
+
+    def forward(self, raw: Tensor) -> Distribution:
+        """Return the distribution over targets.
+
+        Args:
+            raw: ``(..., width)``; with width 1 the last axis may be left out unless its length is 1.
+
+        Raises:
+            ValueError: the last axis of raw does not hold ``width`` scalars.
+        """
+        if not raw.is_floating_point():
+            raise ValueError(f"raw is {raw.dtype}; a network's output is floating point: write raw.float().")
+        if self.width is not None and (raw.dim() == 0 or raw.shape[-1] != self.width):
+            if self.width != 1:
+                raise ValueError(self._wanted(raw))
+            raw = raw.unsqueeze(-1)
+        elif raw.dim() == 0:
+            raise ValueError(self._wanted(raw))
+        return self.distribution(raw)
+
+    def log_prob(self, raw: Tensor, target: Tensor) -> Tensor:
+        """Return the log-density (or log-mass) of each target in nats, after the shape rule has been checked.
+
+        Args:
+            raw: ``(..., width)``, or ``(...)`` where width is 1.
+            target: ``(...)`` followed by ``rank`` axes.
+
+        Raises:
+            ValueError: the shapes do not fit each other.
+        """
+        log_prob: Tensor = self.distribution(self.align(raw, target)).log_prob(target)
+        return log_prob
+
+    def align(self, raw: Tensor, target: Tensor) -> Tensor:
+        """Return raw as ``(..., width)``, where target has the shape ``(...)`` followed by ``rank`` axes.
+
+        Raises:
+            ValueError: the shapes do not fit each other; nothing is ever broadcast.
+        """
+        batch = target.shape[: target.dim() - self.rank]
+        if raw.dim() and raw.shape[:-1] == batch and self.width in (None, raw.shape[-1]):
+            return raw
+        if self.width == 1 and raw.shape == batch:
+            return raw.unsqueeze(-1)
+        raise ValueError(self._mismatch(raw, target))
+
+    def check(self, target: Tensor, raw: Tensor | None = None) -> None:
+        """Check that every target is possible; meant to be called once for a data set, before training.
+
+        Args:
+            target: any shape.
+            raw: the prediction, where the support depends on it (or on its width, as for classes).
+
+        Raises:
+            ValueError: a target is outside the support; the message names the first one and counts them.
+        """
+        bad = ~self._possible(target, raw)
+        if bool(bad.any()):
+            where = bad.nonzero()
+            first = tuple(where[0].tolist())
+            value = target[first] if first else target
+            row = f"row {first[0]}" + (f" (index {first})" if len(first) > 1 else "") if first else "the only value"
+            wanted = (
+                "a number; it is missing (NaN)" if bool((value != value).any()) else f"in {self._support_text(raw)}"
+            )
+            raise ValueError(
+                f"{len(where)} of {bad.numel()} targets are impossible under this likelihood: the first, {row}, is "
+                f"{value.tolist()}, and must be {wanted}. Drop or mend these rows, or choose a loss whose support holds them."
+            )
+
+    def _possible(self, target: Tensor, raw: Tensor | None) -> Tensor:
+        probe = self._probe(raw, int(target.max()) + 1 if self.width is None and target.numel() else 1)
+        possible: Tensor = probe.support.check(target) & (target == target)
+        return possible
+
+    def _probe(self, raw: Tensor | None = None, classes: int = 1) -> Distribution:
+        """Return the distribution at some raw output, to ask for what does not depend on it."""
+        if raw is None:
+            raw = torch.zeros(max(1, classes) if self.width is None else self.width)
+        with torch.no_grad():
+            return self.forward(raw)
+
+    def _support_text(self, raw: Tensor | None) -> str:
+        return describe_support(self._probe(raw).support) if raw is not None or self.width is not None else "0, 1, 2, …"
+
+    def _wanted(self, raw: Tensor) -> str:
+        width = "any number of" if self.width is None else self.width
+        return (
+            f"raw has shape {tuple(raw.shape)}; its last axis must hold {width} raw scalars a target, for {self!r}. "
+            f"Let the network's last layer give {width} outputs, and move that axis last: raw.movedim(1, -1)."
+        )
+
+    def _mismatch(self, raw: Tensor, target: Tensor) -> str:
+        batch = tuple(target.shape[: target.dim() - self.rank])
+        width = self.width if self.width is not None else "classes"
+        also = f" or {batch}" if self.width == 1 else ""
+        fix = ""
+        if self.width == 1 and raw.dim() == target.dim() - 1 and target.shape[-1:] == (1,):
+            fix = " Write target.squeeze(-1)."
+        elif self.width is None and raw.dim() == target.dim() + 1 and raw.shape[2:] == target.shape[1:]:
+            fix = " The classes belong to the last axis: write raw.movedim(1, -1)."
+        elif self.width is None and raw.shape == target.shape:
+            fix = " The target is an index for each row, not a vector: write target.argmax(-1) if it is one-hot."
+        elif raw.numel() == target.numel() * (self.width or 0):
+            fix = f" Write raw.reshape({(*batch, width)}) if the values are in that order."
+        return (
+            f"raw has shape {tuple(raw.shape)} and the target {tuple(target.shape)}: for this target raw must have shape "
+            f"{(*batch, width)}{also}.{fix} (Nothing is broadcast: (N,) against (N, 1) would give N x N values.)"
+        )
+
+    def __repr__(self) -> str:
+        return self.code()
+
+
+@final
+class Family(Likelihood):
+    """A family of distributions, each of whose parameters is predicted, learned or fixed.
+
+    Args:
+        family: a distribution class: one of :mod:`likelihoods.distributions`, or any torch or Pyro class.
+        sources: for each parameter by its name: :func:`predicted`, :func:`learned`, a number or a tensor. The predicted ones
+            take the raw output's last axis in the order in which they are written. A parameter that is left out keeps
+            the class's default.
+
+    Raises:
+        TypeError: a parameter that the class does not have, or one without a usual link.
+
+    >>> import torch, likelihoods as lk
+    >>> likelihood = lk.Family(lk.distributions.Normal, loc=lk.predicted(), scale=lk.predicted("softplus"))
+    >>> likelihood(torch.zeros(5, 2)).batch_shape
+    torch.Size([5])
+    """
+
+    def __init__(self, family: type[Distribution], **sources: Any) -> None:
+        super().__init__()
+        parameters = [p for p in inspect.signature(family.__init__).parameters if p not in ("self", "validate_args")]
+        for name in sources:
+            if name not in parameters:
+                near = difflib.get_close_matches(name, parameters, n=1)
+                hint = f" Did you mean {near[0]!r}?" if near else ""
+                raise TypeError(f"{family.__name__} has no parameter {name!r}.{hint} It has {', '.join(parameters)}.")
+        self.family = family
+        self.sources = nn.ModuleDict(
+            {name: as_source(given)(name, _constraint(family, name)) for name, given in sources.items()}
+        )
+        widths = [source.width for source in self._each()]
+        open_ended = widths.count(None)
+        if open_ended and (open_ended > 1 or any(widths)):
+            raise TypeError(
+                "Give each predicted vector its length, predicted(size=K), where more than one is predicted."
+            )
+        self.width = None if open_ended else sum(width or 0 for width in widths)
+        self._widths = [width for width in widths if width] if not open_ended else []
+        self.rank = self._rank()
+
+    def distribution(self, raw: Tensor) -> Distribution:
+        """Return the family's member for each row of raw, ``(..., width)``."""
+        # one split, whose gradient is one concatenation; slices would each add a tensor of raw's size to it
+        parts = iter(raw.split(self._widths, -1) if len(self._widths) > 1 else (raw,))
+        return self.family(
+            **{name: source(raw if source.width == 0 else next(parts)) for name, source in self.sources.items()}
+        )
+
+    def learn(self, *names: str) -> Family:
+        """Return a copy in which each named constant parameter is learned, starting at its present value."""
+        made: dict[str, Any] = {}
+        for name, source in self.sources.items():
+            if name in names and isinstance(source, Fixed):
+                made[name] = learned(source.value)
+            else:
+                made[name] = _same(source)
+        return Family(self.family, **made)
+
+    def code(self) -> str:
+        """Return the Python expression that makes this likelihood (``lk`` being the package)."""
+        ours = self.family.__module__.startswith("likelihoods.distributions.")
+        family = (
+            f"lk.distributions.{self.family.__name__}"
+            if ours
+            else f"{self.family.__module__}.{self.family.__qualname__}"
+        )
+        return f"lk.Family({', '.join([family, *(f'{n}={s.code()}' for n, s in self.named_sources())])})"
+
+    def named_sources(self) -> Iterator[tuple[str, Source]]:
+        """Yield each parameter's name and source, in the order of the raw output."""
+        for name, source in self.sources.items():
+            assert isinstance(source, Source)
+            yield name, source
+
+    def _each(self) -> list[Source]:
+        return [source for _, source in self.named_sources()]
+
+    def _rank(self) -> int:
+        try:
+            support = self.family.support
+        except NotImplementedError:
+            return 0
+        if isinstance(support, constraints.Constraint):
+            return int(support.event_dim)
+        return len(self._probe().event_shape)
+
+
+@final
+class NLL(nn.Module):
+    """The negative log-likelihood in nats, of any likelihood; nuisance parameters are trained with the network.
+
+    Event axes are summed by the likelihood, and what is left, one number a target, is averaged (or summed, or kept).
+
+    Args:
+        likelihood: any likelihood.
+        reduction: ``"mean"`` over targets, ``"sum"``, or ``"none"``.
+
+    Raises:
+        ValueError: another reduction; raw and target do not fit; an empty batch with ``"mean"``.
+
+    >>> import torch, likelihoods as lk
+    >>> loss = lk.NLL(lk.Family(lk.distributions.Normal, loc=lk.predicted(), scale=lk.learned()))
+    >>> loss(torch.zeros(3), torch.zeros(3))
+    tensor(0.9189, grad_fn=<NegBackward0>)
+    """
+
+    def __init__(self, likelihood: Likelihood, reduction: str = "mean") -> None:
+        super().__init__()
+        self.likelihood, self.reduction = likelihood, check_reduction(reduction)
+
+    def forward(self, raw: Tensor, target: Tensor) -> Tensor:
+        """Return the loss in nats: a scalar, or one value a target with ``reduction="none"``."""
+        return -reduce(self.likelihood.log_prob(raw, target), self.reduction)
+
+    def check(self, target: Tensor, raw: Tensor | None = None) -> None:
+        """Check that every target is possible, as :meth:`Likelihood.check`."""
+        self.likelihood.check(target, raw)
+
+    def extra_repr(self) -> str:
+        """Show the reduction."""
+        return f"reduction={self.reduction!r}"
+
+
+def check_reduction(reduction: str) -> str:
+    """Return the reduction, or raise ValueError where it is none of torch's three."""
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"reduction={reduction!r}; it must be 'mean', 'sum' or 'none'.")
+    return reduction
+
+
+def reduce(values: Tensor, reduction: str) -> Tensor:
+    """Reduce one value a target to a scalar; the mean of nothing is an error rather than NaN."""
+    if reduction == "mean":
+        if values.numel() == 0:
+            raise ValueError(EMPTY)
+        return values.mean()
+    return values.sum() if reduction == "sum" else values
+
+
+def describe_support(support: constraints.Constraint) -> str:
+    """Return a support in words.
+
+    >>> describe_support(constraints.positive)
+    'the positive numbers'
+    """
+    words = {
+        constraints.real: "the real numbers",
+        constraints.positive: "the positive numbers",
+        constraints.nonnegative: "the numbers from 0 up",
+        constraints.nonnegative_integer: "the counts 0, 1, 2, …",
+        constraints.positive_integer: "the counts 1, 2, 3, …",
+        constraints.boolean: "0 or 1",
+        constraints.unit_interval: "the interval [0, 1]",
+        constraints.simplex: "the probability vectors",
+    }
+    if support in words:
+        return words[support]
+    if isinstance(support, constraints.integer_interval):
+        return f"the integers {int(support.lower_bound)} to {int(support.upper_bound)}"
+    if isinstance(support, constraints.greater_than | constraints.greater_than_eq):
+        how = "greater than" if isinstance(support, constraints.greater_than) else "from"
+        return f"the numbers {how} {support.lower_bound}"
+    return str(support)
+
+
+def _constraint(family: type[Distribution], name: str) -> constraints.Constraint | None:
+    # torch's classes list alternative parametrisations (probs, logits) that ours, which store one, need not repeat
+    for base in family.__mro__:
+        found = base.__dict__.get("arg_constraints")
+        if isinstance(found, dict) and name in found:
+            constraint: constraints.Constraint = found[name]
+            return constraint
+    return None
+
+
+def _same(source: Source) -> Any:
+    return lambda name, constraint: source

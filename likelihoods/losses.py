@@ -1,0 +1,146 @@
+"""Named losses: the conventional value, and everything that it assumes."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from likelihoods.catalog import find
+from likelihoods.kernels import KERNELS
+from likelihoods.likelihood import EMPTY, Likelihood, check_reduction, reduce
+from likelihoods.registry import Entry
+from likelihoods.relations import Relation
+
+
+def loss(name: str, *, reduction: str = "mean", **options: Any) -> Loss:
+    """Return a named loss, with the value that the field gives it and the likelihood that it assumes.
+
+    Args:
+        name: the loss's name or an alias; spelling as in torch, scikit-learn or Keras will do ("MSELoss", "mae", …).
+        reduction: ``"mean"`` over all targets, ``"sum"``, or ``"none"``.
+        options: the loss's own, as ``likelihoods show NAME`` lists them.
+
+    Raises:
+        ValueError: an unknown name (the message has the nearest) or reduction.
+        TypeError: an unknown option, or a learned nuisance parameter, with which the value would not be a likelihood.
+
+    >>> import torch
+    >>> mse = loss("mse")
+    >>> mse(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0]))
+    tensor(2.)
+    >>> mse.relation.sentence()
+    'loss = NLL - 0.572365'
+    """
+    entry = find(name)
+    given = entry.complete(options)
+    likelihood = entry.likelihood(**given)
+    if any(True for _ in likelihood.parameters()):
+        raise TypeError(
+            f"loss({entry.name!r}) has a learned parameter, and then the constant that the loss leaves out moves with it. "
+            f"Train it in nats: lk.NLL({likelihood.code()})."
+        )
+    return Loss(entry, likelihood, given, reduction)
+
+
+@final
+class Loss(nn.Module):
+    """A named loss; made by :func:`loss`.
+
+    Attributes:
+        name: the loss's name.
+        assumption: what it assumes of the data, in one sentence.
+        relation: what its value is to the negative log-likelihood.
+        likelihood: the module from the prediction to the distribution that it assumes.
+        options: all options, defaults included.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+    """
+
+    likelihood: Likelihood
+
+    def __init__(self, entry: Entry, likelihood: Likelihood, options: dict[str, Any], reduction: str) -> None:
+        super().__init__()
+        self.name, self.assumption = entry.name, entry.assumption
+        self.relation: Relation = entry.law_relation(**options)
+        self.likelihood, self.options, self.reduction = likelihood, options, check_reduction(reduction)
+        self._classes = isinstance(likelihood._probe(), torch.distributions.Categorical)
+
+    def forward(self, raw: Tensor, target: Tensor) -> Tensor:
+        """Return the loss's conventional value.
+
+        Args:
+            raw: the network's output, ``(..., width)``, or ``(...)`` where width is 1.
+            target: ``(...)``, floating point, or integers where it is a class.
+
+        Raises:
+            TypeError: the target's dtype.
+            ValueError: shapes that do not fit, an empty batch with ``"mean"``, a class index out of range.
+        """
+        raw, target = self._prepare(raw, target)
+        kernel = KERNELS.get(self.name)
+        if kernel is None:
+            return self._derive(raw, target)
+        if self.reduction == "mean" and target.numel() == 0:
+            raise ValueError(EMPTY)
+        if self.likelihood.width == 1 and raw.shape != target.shape:
+            raw = raw.squeeze(-1)
+        try:
+            return kernel(raw, target, self.reduction, **self.options)
+        except IndexError:
+            self.check(target, raw)
+            raise
+
+    def derived(self, raw: Tensor, target: Tensor) -> Tensor:
+        """Return the same value by the derivation: the relation applied to the negative log-likelihood."""
+        return self._derive(*self._prepare(raw, target))
+
+    def nll(self, raw: Tensor, target: Tensor) -> Tensor:
+        """Return the negative log-likelihood of the same prediction in nats, comparable with any other loss's."""
+        raw, target = self._prepare(raw, target)
+        return -reduce(self.likelihood.log_prob(raw, target), self.reduction)
+
+    def check(self, target: Tensor, raw: Tensor | None = None) -> None:
+        """Check every target's dtype and support; meant to be called once for a data set, before training.
+
+        Raises:
+            TypeError: the target's dtype.
+            ValueError: an impossible target; the message names the first and counts them.
+        """
+        self._check_dtype(target)
+        self.likelihood.check(target, raw)
+
+    def extra_repr(self) -> str:
+        """Show name, options and reduction."""
+        options = "".join(f", {name}={value!r}" for name, value in self.options.items())
+        return f"{self.name!r}{options}, reduction={self.reduction!r}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (self.name, self.reduction, self.options)
+
+    def _derive(self, raw: Tensor, target: Tensor) -> Tensor:
+        return reduce(self.relation.loss(-self.likelihood.log_prob(raw, target), target), self.reduction)
+
+    def _prepare(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        self._check_dtype(target)
+        if not (self.likelihood.width == 1 and raw.shape == target.shape):
+            raw = self.likelihood.align(raw, target)
+        if target.is_floating_point() and target.dtype != raw.dtype:
+            dtype = torch.promote_types(raw.dtype, target.dtype)
+            raw, target = raw.to(dtype), target.to(dtype)
+        return raw, target
+
+    def _check_dtype(self, target: Tensor) -> None:
+        if self._classes and (target.is_floating_point() or target.dtype == torch.bool):
+            raise TypeError(
+                f"The target is {target.dtype}; {self.name} wants the index of a class: write target.long()."
+            )
+        if not self._classes and not target.is_floating_point():
+            raise TypeError(
+                f"The target is {target.dtype}; {self.name} wants floating point, as its prediction: write "
+                f"target.to(raw.dtype), or target.float()."
+            )
+
+
+def _rebuild(name: str, reduction: str, options: dict[str, Any]) -> Loss:
+    return loss(name, reduction=reduction, **options)

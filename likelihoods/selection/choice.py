@@ -1,0 +1,224 @@
+"""The outcome of a choice: the ranking, the recommendation, and its diagnostics."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from likelihoods.likelihood import NLL, Likelihood
+from likelihoods.selection.describe import Target
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A candidate after it was fitted and scored.
+
+    Attributes:
+        name: the loss's name.
+        assumption: in one sentence.
+        likelihood: what was scored, its learned parameters fitted on all rows (float64).
+        scores: ``(rows,)`` held-out log scores in nats.
+        plain: ``(rows,)`` the same of the family without columns.
+        parameters: how many numbers were fitted.
+        flags: what speaks against trusting it; a flagged candidate is never recommended.
+    """
+
+    name: str
+    assumption: str
+    likelihood: Likelihood
+    scores: Floats
+    plain: Floats
+    parameters: int
+    flags: tuple[str, ...]
+
+    @property
+    def score(self) -> float:
+        """Mean held-out log score in nats a row."""
+        return float(self.scores.mean())
+
+    @property
+    def skill(self) -> float:
+        """Bits a row that the columns save, against the same family without them."""
+        return float((self.scores - self.plain).mean() / math.log(2))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A ranking of losses on one data set.
+
+    Attributes:
+        target: the target described.
+        ranking: the candidates, the recommended first, then by score; flagged ones last.
+        left_out: for each loss that was not compared, the reason.
+        columns: the names of the columns of the linear predictor.
+        decisions: what was assumed while the data were read.
+        dropped: rows that were dropped.
+        cv: number of folds.
+        seed: of the folds and the randomised PIT.
+        seconds: how long fitting took.
+        pit: ``(rows,)`` probability integral transform of the recommended, held out (randomised on a lattice); None for classes.
+    """
+
+    target: Target
+    ranking: tuple[Scored, ...]
+    left_out: dict[str, str]
+    columns: tuple[str, ...]
+    decisions: tuple[str, ...]
+    dropped: int
+    cv: int
+    seed: int
+    seconds: float
+    pit: Floats | None = field(default=None, repr=False)
+
+    @property
+    def top(self) -> Scored | None:
+        """The candidate with the best score among those without a flag; differences are taken to it."""
+        return max((s for s in self.ranking if not s.flags), key=lambda s: s.score, default=None)
+
+    @property
+    def best(self) -> str | None:
+        """The recommended loss: the simplest of those that cannot be told from the top; None if every candidate is flagged."""
+        return self.ranking[0].name if not self.ranking[0].flags else None
+
+    @property
+    def tied(self) -> list[str]:
+        """The losses within two standard errors of the top score, the recommended first: the data do not tell them apart."""
+        return [s.name for s in self.ranking if tied(s, self.top)]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The ranking, a row a loss; scores and differences in nats a row, skill in bits a row."""
+        rows = []
+        for s in self.ranking:
+            behind, error = behind_top(s, self.top)
+            rows.append(
+                {
+                    "loss": s.name,
+                    "log_score": s.score,
+                    "behind": behind,
+                    "se": error,
+                    "tied": tied(s, self.top),
+                    "skill_bits": s.skill,
+                    "parameters": s.parameters,
+                    "flags": "; ".join(s.flags),
+                    "likelihood": s.likelihood.code(),
+                }
+            )
+        return pd.DataFrame(rows).set_index("loss")
+
+    @property
+    def coverage(self) -> dict[float, float] | None:
+        """The share of held-out targets in the central 50 % and 90 % intervals; None for classes.
+
+        On a lattice the cells at an interval's ends count by the share of them that is inside.
+        """
+        if self.pit is None:
+            return None
+        return {level: float((np.abs(self.pit - 0.5) <= level / 2).mean()) for level in (0.5, 0.9)}
+
+    @property
+    def snippet(self) -> str:
+        """Python code that trains a network under the recommended loss; it runs as printed."""
+        best = self._recommended()
+        labels = self.target.kind == "category"
+        first = np.unique(self.target.values.numpy())[:4].tolist()
+        learned = " (its learned parameters train along)" if any(True for _ in best.likelihood.parameters()) else ""
+        return (
+            "import torch\n"
+            "import likelihoods as lk\n\n"
+            f"likelihood = {best.likelihood.code()}\n"
+            f"loss = lk.NLL(likelihood)  # nats a row{learned}\n\n"
+            f"network = torch.nn.Linear({len(self.columns)}, likelihood.width)  # or any network of yours\n"
+            f"X = torch.randn({len(first)}, {len(self.columns)})  # your rows\n"
+            f"y = torch.tensor({[int(v) for v in first] if labels else first})  # their targets\n"
+            "loss(network(X), y).backward()\n"
+        )
+
+    def loss(self) -> NLL:
+        """Return the recommended loss, in nats, with its learned parameters where the fit on all rows left them.
+
+        Raises:
+            ValueError: every candidate was flagged.
+        """
+        return NLL(copy.deepcopy(self._recommended().likelihood).to(torch.get_default_dtype()))
+
+    def plot(self) -> Figure:
+        """Return the ranking with error bars, and the recommended loss's PIT, as a matplotlib figure."""
+        from likelihoods.selection import pictures
+
+        return pictures.overview(self)
+
+    def report(self, path: str | PathLike[str]) -> Path:
+        """Write the report, one HTML file that needs nothing else, and return its path."""
+        from likelihoods.selection import report
+
+        return report.write(self, Path(path))
+
+    def __str__(self) -> str:
+        lines = [*self.target.words, f"Score: held-out {self.target.measure}; higher is better.", ""]
+        width = max(len(s.name) for s in self.ranking)
+        lines.append(f"{'':2}{'loss':{width}}  {'log score':>10}  {'behind the top':>17}  {'skill, bits':>11}")
+        for s in self.ranking:
+            behind, error = behind_top(s, self.top)
+            gap = "flagged" if s.flags else "top" if s is self.top else f"{behind:.4f} ± {error:.4f}"
+            mark = "*" if s.name == self.best else "=" if tied(s, self.top) else " "
+            lines.append(f"{mark} {s.name:{width}}  {s.score:10.4f}  {gap:>17}  {s.skill:11.3f}")
+        lines.append("")
+        lines += [f"{s.name}: {flag}." for s in self.ranking for flag in s.flags]
+        lines.append(self.verdict)
+        return "\n".join(lines)
+
+    @property
+    def verdict(self) -> str:
+        """The recommendation in a sentence or two."""
+        if self.best is None:
+            return "No loss can be recommended: every candidate is flagged."
+        rest = [name for name in self.tied if name != self.best]
+        text = f"Recommended: {self.best}. {self.ranking[0].assumption}"
+        if rest:
+            text += f" Not distinguishable from it on these data: {', '.join(rest)}; it is the simplest of them."
+        return text
+
+    def _recommended(self) -> Scored:
+        if self.best is None:
+            reasons = "; ".join(f"{s.name}: {', '.join(s.flags)}" for s in self.ranking)
+            raise ValueError(f"No loss can be recommended, since every candidate is flagged: {reasons}.")
+        return self.ranking[0]
+
+
+def behind_top(scored: Scored, top: Scored | None) -> tuple[float, float]:
+    """Return how far a candidate is behind the top, in nats a row, with the standard error of the paired difference."""
+    if top is None or scored is top:
+        return 0.0, 0.0
+    gaps = top.scores - scored.scores
+    return float(gaps.mean()), float(gaps.std(ddof=1) / math.sqrt(len(gaps)))
+
+
+def tied(scored: Scored, top: Scored | None) -> bool:
+    """Return whether a candidate is within two standard errors of the top."""
+    behind, error = behind_top(scored, top)
+    return top is not None and not scored.flags and behind <= 2 * error
+
+
+def rank(scored: list[Scored]) -> tuple[Scored, ...]:
+    """Return the candidates in order: the simplest of those tied with the top, then by score, then the flagged."""
+    sound = sorted((s for s in scored if not s.flags), key=lambda s: -s.score)
+    flagged = sorted((s for s in scored if s.flags), key=lambda s: -s.score if math.isfinite(s.score) else math.inf)
+    if sound:
+        first = min((s for s in sound if tied(s, sound[0])), key=lambda s: (s.parameters, -s.score))
+        sound.remove(first)
+        sound.insert(0, first)
+    return (*sound, *flagged)

@@ -1,0 +1,256 @@
+"""Stable special functions that torch lacks, each differentiable in every argument."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+LOG_2 = math.log(2.0)
+
+
+def log1mexp(x: Tensor) -> Tensor:
+    """Return log(1 - exp(-x)) for x >= 0, accurate for small and for large x.
+
+    Both branches stay finite where the other is used, so that the gradient has no NaN; at x = 0 the value is -inf.
+
+    Source: M. Maechler (2012), https://cran.r-project.org/web/packages/Rmpfr/vignettes/log1mexp-note.pdf
+
+    >>> log1mexp(torch.tensor([1e-10, 50.0], dtype=torch.float64))
+    tensor([-2.3026e+01, -1.9287e-22], dtype=torch.float64)
+    """
+    small = x < LOG_2
+    near = torch.where(small, x, LOG_2)
+    far = torch.where(small, LOG_2, x)
+    return torch.where(small, torch.log(-torch.expm1(-near)), torch.log1p(-torch.exp(-far)))
+
+
+def magnitude(z: Tensor) -> Tensor:
+    """Return |z| with derivative 1, not 0, at z = 0.
+
+    Smooth even functions (log cosh, say) written as functions of |z| then keep their second derivative at 0.
+
+    >>> magnitude(torch.tensor([-2.0, 0.0, 3.0]))
+    tensor([2., 0., 3.])
+    """
+    return z * torch.copysign(torch.ones_like(z), z.detach())
+
+
+def symmetric_log_cdf(z: Tensor, log_tail: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return log P(Z <= z) of a law symmetric about 0, from the logarithm of its upper tail on z >= 0.
+
+    At z = 0 both branches would do; the distance is the chosen branch's own, so that the derivative has its sign.
+
+    >>> symmetric_log_cdf(torch.tensor([-1.0, 1.0]), lambda z: -LOG_2 - z).exp()
+    tensor([0.1839, 0.8161])
+    """
+    right = z > 0
+    tail = log_tail(torch.where(right, z, -z))
+    return torch.where(right, log1mexp(-tail), tail)
+
+
+def analytic(value: Callable[..., Tensor], *partials: Callable[..., Tensor] | None) -> Callable[..., Tensor]:
+    """Return ``value`` with the given partial derivatives in place of autograd's own.
+
+    ``value`` runs without a graph, so it may branch, clamp and work in place as it likes; the partials are torch
+    formulas of the same arguments (None for an argument without a derivative), so that second derivatives follow from
+    them. Arguments broadcast.
+
+    >>> square = analytic(lambda x: x * x, lambda x: 2.0 * x)
+    >>> torch.func.grad(square)(torch.tensor(3.0))
+    tensor(6.)
+    """
+
+    class Analytic(torch.autograd.Function):
+        generate_vmap_rule = True
+        forward = staticmethod(value)  # itself: torch.compile counts its arguments
+
+        @staticmethod
+        def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            ctx.save_for_backward(*inputs)
+
+        @staticmethod
+        def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+            saved = ctx.saved_tensors
+            return tuple(
+                (gradient * partial(*saved)).sum_to_size(argument.shape) if needed and partial is not None else None
+                for partial, argument, needed in zip(partials, saved, ctx.needs_input_grad, strict=True)
+            )
+
+    def evaluate(*arguments: Tensor) -> Tensor:
+        return Analytic.apply(*arguments)  # type: ignore[no-any-return,no-untyped-call]
+
+    return evaluate
+
+
+def polynomial(x: Tensor, coefficients: Sequence[float]) -> Tensor:
+    """Return the sum of coefficients[k]·x^k, by Horner's rule.
+
+    >>> polynomial(torch.tensor(2.0), (1.0, 2.0, 3.0))
+    tensor(17.)
+    """
+    result = x * coefficients[-1] + coefficients[-2]
+    for coefficient in coefficients[-3::-1]:
+        result = result * x + coefficient
+    return result
+
+
+NEAR = 0.2  # |x| below which log(1 + x) - x is summed as a series
+LOG1PMX = tuple(2.0 / (2 * k + 3) for k in range(9))
+
+
+def near_log1pmx(x: Tensor) -> Tensor:
+    """Return log(1 + x) - x for |x| <= ``NEAR`` to full relative precision (finite, but wrong, beyond).
+
+    With r = x/(2 + x): log(1 + x) = 2·artanh(r), so that the difference is -x·r + 2·(r³/3 + r⁵/5 + …).
+    """
+    r = x / (x + 2.0)
+    square = r * r
+    series = polynomial(square, LOG1PMX if x.dtype == torch.float64 else LOG1PMX[:4])
+    return r * (square * series - x)
+
+
+def _log1pmx(x: Tensor) -> Tensor:
+    near = x.abs() < NEAR
+    return torch.where(near, near_log1pmx(x.clamp(-NEAR, NEAR)), torch.log1p(x) - x)
+
+
+_log1pmx_ = analytic(_log1pmx, lambda x: -x / (1.0 + x))
+
+
+def log1pmx(x: Tensor) -> Tensor:
+    """Return log(1 + x) - x for x > -1, to full relative precision at small x too.
+
+    >>> log1pmx(torch.tensor([1e-8, 1.0], dtype=torch.float64))
+    tensor([-5.0000e-17, -3.0685e-01], dtype=torch.float64)
+    """
+    return _log1pmx_(x)
+
+
+# The tail of Stirling's series. S(x) = lgamma(x) - (x - 1/2)·log(x) + x - log(2π)/2 decides the precision of every law
+# with gamma functions: differences of lgamma at large arguments cancel, differences of S do not.
+# Source: F. W. J. Olver et al., NIST Digital Library of Mathematical Functions, https://dlmf.nist.gov/5.11
+
+STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
+STIRLING_SLOPE = tuple(-(2 * k + 1) * c for k, c in enumerate(STIRLING))
+STIRLING_CURVATURE = tuple((2 * k + 1) * (2 * k + 2) * c for k, c in enumerate(STIRLING))
+HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+
+
+def _large(x: Tensor) -> tuple[float, int]:
+    """Return where the asymptotic series takes over, and how many of its terms are needed there."""
+    return (13.0, 7) if x.dtype == torch.float64 else (5.0, 4)
+
+
+def _stirling(x: Tensor) -> Tensor:
+    limit, terms = _large(x)
+    u = x.clamp(min=limit).reciprocal()
+    large = u * polynomial(u * u, STIRLING[:terms])
+    small = x.clamp(max=limit)
+    small = torch.lgamma(small) + (small - HALF_LOG_2PI) - (small - 0.5) * small.log()
+    return torch.where(x < limit, small, large)
+
+
+def _stirling_slope(x: Tensor) -> Tensor:
+    limit, terms = _large(x)
+    u = x.clamp(min=limit).reciprocal()
+    square = u * u
+    large = square * polynomial(square, STIRLING_SLOPE[:terms])
+    small = x.clamp(max=limit)
+    small = torch.digamma(small) - small.log() + 0.5 / small
+    return torch.where(x < limit, small, large)
+
+
+def stirling_curvature(x: Tensor) -> Tensor:
+    """Return S''(x) = trigamma(x) - 1/x - 1/(2x²), x > 0; see :func:`stirling`."""
+    limit, terms = _large(x)
+    large = x.clamp(min=limit).reciprocal()
+    large = large**3 * polynomial(large * large, STIRLING_CURVATURE[:terms])
+    small = x.clamp(max=limit)
+    u = small.reciprocal()
+    return torch.where(x < limit, torch.polygamma(1, small) - u * (1.0 + 0.5 * u), large)
+
+
+_stirling_slope_ = analytic(_stirling_slope, stirling_curvature)
+
+
+def stirling_slope(x: Tensor) -> Tensor:
+    """Return S'(x) = digamma(x) - log(x) + 1/(2x), x > 0; see :func:`stirling`.
+
+    >>> stirling_slope(torch.tensor(1e6, dtype=torch.float64))
+    tensor(-8.3333e-14, dtype=torch.float64)
+    """
+    return _stirling_slope_(x)
+
+
+_stirling_ = analytic(_stirling, stirling_slope)
+
+
+def stirling(x: Tensor) -> Tensor:
+    """Return S(x) = lgamma(x) - (x - 1/2)·log(x) + x - log(2π)/2, x > 0, which falls to 0 like 1/(12x).
+
+    >>> stirling(torch.tensor(1e6, dtype=torch.float64))
+    tensor(8.3333e-08, dtype=torch.float64)
+    """
+    return _stirling_(x)
+
+
+def log1mexpexp(u: Tensor) -> Tensor:
+    """Return log(1 - exp(-exp(u))), also where exp(u) underflows: the log of a hazard u gives the log of a cdf.
+
+    Far out on both sides the argument is cut where the value no longer depends on it (but for u itself).
+
+    >>> log1mexpexp(torch.tensor([-1e4, 0.0, 3.0], dtype=torch.float64))
+    tensor([-1.0000e+04, -4.5868e-01, -1.8922e-09], dtype=torch.float64)
+    """
+    small = u < -0.5
+    x = torch.where(small, u, -1.0).clamp(min=-40.0).exp()
+    near = torch.where(small, u, -1.0) + torch.log(-torch.expm1(-x) / x)
+    far = torch.log1p(-torch.exp(-torch.where(small, 0.0, u).clamp(max=7.0).exp()))
+    return torch.where(small, near, far)
+
+
+def log_ratio(y: Tensor, scale: Tensor) -> Tensor:
+    """Return log(y / scale), of the least normal number for y <= 0 and of the largest for y = inf; there y has no slope.
+
+    The slope in scale is that of -log(scale): autograd's through the quotient overflows in float32 at a scale of 1e-20,
+    and is NaN at an infinite y.
+
+    >>> log_ratio(torch.tensor([6.0, -1.0]), torch.tensor(2.0))
+    tensor([  1.0986, -87.3365])
+    """
+    quotient = y / scale.detach()
+    limits = torch.finfo(quotient.dtype)
+    log_scale = scale.log()
+    return quotient.clamp(limits.smallest_normal, limits.max).log() + (log_scale.detach() - log_scale)
+
+
+EULER = 0.5772156649015329
+ENTIRE_E1 = (0.0, *((-1.0) ** (k + 1) / (k * math.factorial(k)) for k in range(1, 21)))
+FRACTION_E1 = 90  # steps of the continued fraction for full precision at 1, where it takes over from the series
+
+
+def _e1_scaled(x: Tensor) -> Tensor:
+    small, large = x.clamp(max=1.0), x.clamp(min=1.0)
+    series = small.exp() * (polynomial(small, ENTIRE_E1) - small.log() - EULER)
+    fraction = large + (2.0 * FRACTION_E1 + 1.0)
+    for k in range(FRACTION_E1, 0, -1):
+        fraction = (large + (2.0 * k - 1.0)) - k * k / fraction
+    return torch.where(x < 1.0, series, fraction.reciprocal())
+
+
+_e1_scaled_ = analytic(_e1_scaled, lambda x: e1_scaled(x) - x.reciprocal())
+
+
+def e1_scaled(x: Tensor) -> Tensor:
+    """Return exp(x)·E1(x), x > 0, with E1 the exponential integral; it falls like 1/x.
+
+    Source: https://dlmf.nist.gov/6.6, https://dlmf.nist.gov/6.9
+
+    >>> e1_scaled(torch.tensor([0.5, 1e3], dtype=torch.float64))
+    tensor([9.2291e-01, 9.9900e-04], dtype=torch.float64)
+    """
+    return _e1_scaled_(x)
