@@ -87,6 +87,11 @@ def _law_median(law: Distribution) -> Tensor:
     return law.icdf(torch.tensor(0.5, dtype=torch.float64))
 
 
+def _law_probabilities(law: Any) -> Tensor:
+    probabilities: Tensor = law.probs
+    return probabilities
+
+
 FUNCTIONALS: dict[str, Functional] = {
     functional.name: functional
     for functional in (
@@ -95,7 +100,7 @@ FUNCTIONALS: dict[str, Functional] = {
         Functional("median", _median, _law_median),
         Functional("geometric mean", _geometric_mean, _law_median),
         Functional("probability of 1", _tilted_probability, lambda law: law.mean),
-        Functional("class probabilities", _class_probabilities, lambda law: law.probs),
+        Functional("class probabilities", _class_probabilities, _law_probabilities),
         Functional("huber location", _root_of(_clipped), _law_median),
         Functional("log-cosh location", _root_of(_tanh), _law_median),
         Functional("student-t location", _root_of(_student), _law_median, unique=False),

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from likelihoods.special import HALF_LOG_2PI, NEAR, log1mexp, near_log1pmx, polynomial, stirling, stirling_slope
+from likelihoods.special import HALF_LOG_2PI, NEAR, analytic, log1mexp, near_log1pmx, polynomial, stirling, stirling_slope
 
 NODES = 28  # of the Gauss-Legendre rule on [0, 1]
 DEPTH = 37.0  # the integrand is dropped where it falls below exp(-DEPTH)
@@ -40,18 +40,45 @@ POINTS = tuple((0.5 + 0.5 * _nodes).tolist())
 WEIGHTS = tuple((0.5 * _weights).tolist())
 
 
-def binary_deviance(a: Tensor, b: Tensor, x: Tensor, y: Tensor, log_x: Tensor, log_y: Tensor, t: Tensor) -> Tensor:
-    """Return a·log(a/((a + b)·x)) + b·log(b/((a + b)·y)), x + y = 1, t = a·y - b·x, without cancellation.
-
-    It is (a + b) times the Kullback-Leibler divergence of (x, y) from (a, b)/(a + b): what is left of a beta, binomial
-    or negative binomial log-density besides its Stirling terms. No derivative: the laws have their own.
-    """
+def _binary_deviance(a: Tensor, b: Tensor, x: Tensor, y: Tensor, log_x: Tensor, log_y: Tensor, t: Tensor) -> Tensor:
     n = a + b
     p, q = t / (n * x), -t / (n * y)
     near = torch.maximum(p.abs(), q.abs()) < NEAR
     close = a * near_log1pmx(p) + b * near_log1pmx(q) + p * (t / y)
     far = a * log_ratio(p, a / n, x, log_x) + b * log_ratio(q, b / n, y, log_y)
     return torch.where(near, close, far)
+
+
+_binary_deviance_ = analytic(
+    _binary_deviance,
+    lambda a, b, x, y, log_x, log_y, t: smooth_log_ratio(t / ((a + b) * x), a / (a + b), x, log_x),
+    lambda a, b, x, y, log_x, log_y, t: smooth_log_ratio(-t / ((a + b) * y), b / (a + b), y, log_y),
+    lambda a, b, x, y, log_x, log_y, t: -t / (x * y),
+    None,
+    None,
+    None,
+    None,
+)
+
+
+def binary_deviance(a: Tensor, b: Tensor, x: Tensor, y: Tensor, log_x: Tensor, log_y: Tensor, t: Tensor) -> Tensor:
+    """Return a·log(a/((a + b)·x)) + b·log(b/((a + b)·y)), x + y = 1, without cancellation, given t = a·y - b·x too.
+
+    It is (a + b) times the Kullback-Leibler divergence of (x, y) from (a, b)/(a + b): what is left of a beta, binomial
+    or negative binomial log-density besides its Stirling terms. The derivatives are those in a, b and in x = 1 - y.
+
+    >>> a, x = torch.tensor(3.0), torch.tensor(0.5)
+    >>> binary_deviance(a, a, x, x, x.log(), x.log(), torch.tensor(0.0))
+    tensor(0.)
+    """
+    return _binary_deviance_(a, b, x, y, log_x, log_y, t)
+
+
+def smooth_log_ratio(excess: Tensor, share: Tensor, x: Tensor, log_x: Tensor) -> Tensor:
+    """Return what ``log_ratio`` does, with a derivative that has no NaN."""
+    near, tiny = excess.abs() < 0.5, x < 1e-25
+    ratio = torch.where(near, torch.log1p(torch.where(near, excess, 0.0)), (share / torch.where(tiny, 1.0, x)).log())
+    return torch.where(tiny, share.log() - log_x, ratio)
 
 
 def log_ratio(excess: Tensor, share: Tensor, x: Tensor, log_x: Tensor) -> Tensor:
@@ -192,7 +219,7 @@ def beta_tail(
     t = a * y - b * x
     p, q = t / (n * x), -t / (n * y)
     kernel = 0.5 * (a.log() + (b / n).log()) - HALF_LOG_2PI + stirling(n) - stirling(a) - stirling(b)
-    log_tail = kernel - binary_deviance(a, b, x, y, log_x, log_y, t) + total.log()
+    log_tail = kernel - _binary_deviance(a, b, x, y, log_x, log_y, t) + total.log()
     common = stirling_slope(n) - 0.5 / n
     tail_a = common - log_ratio(p, a / n, x, log_x) - stirling_slope(a) + 0.5 / a + total_a / total
     tail_b = common - log_ratio(q, b / n, y, log_y) - stirling_slope(b) + 0.5 / b + total_b / total
@@ -316,3 +343,72 @@ def log_betainc(
         a, b, x, y, x.log() if log_x is None else log_x, y.log() if log_y is None else log_y
     )
     return below, above
+
+
+# Inverses. The log of either tail is concave in log x (gamma) and in logit x (beta), so that Newton's iteration converges
+# from anywhere; the second derivative, which costs nothing, makes it cubic.
+
+STEPS = 60  # never needed: a bound on the iterations
+
+
+def _solve(u: Tensor, log_tail: Tensor, lower: Tensor, tails: Any, bend: Any) -> Tensor:
+    """Return the u at which the tail chosen by ``lower`` has the log-probability ``log_tail``, from a first guess."""
+    for _ in range(STEPS):
+        below, above, slope_below, slope_above = tails(u)
+        gap = torch.where(lower, below, above) - log_tail
+        slope = torch.where(lower, slope_below, slope_above)
+        newton = gap / slope
+        step = newton / (1.0 - 0.5 * newton * (bend(u) - slope)).clamp(min=0.5)
+        step = torch.where(step.isfinite(), step, 0.0)
+        u = u - step
+        if not bool((gap.abs() > 1e-5).any()):  # cubed, it is below rounding
+            break
+    return u
+
+
+def gammaincinv(a: Tensor, log_tail: Tensor, lower: Tensor) -> Tensor:
+    """Return the float64 x with log P(a, x) = log_tail where ``lower`` holds, log Q(a, x) = log_tail elsewhere; no derivative.
+
+    Each probability is best given as that of the smaller tail.
+
+    >>> gammaincinv(torch.tensor(3.0), torch.tensor(-200.0), torch.tensor(False))
+    tensor(209.9920, dtype=torch.float64)
+    """
+    with torch.no_grad():
+        a, log_tail, lower = torch.broadcast_tensors(a.double(), log_tail.double(), lower)
+        first = (torch.where(lower, log_tail, torch.log1p(-log_tail.exp())) + torch.lgamma(a + 1.0)) / a  # x^a/Γ(a + 1)
+        z = torch.special.ndtri(log_tail.exp().clamp(min=1e-300)) * torch.where(lower, 1.0, -1.0)
+        root = 1.0 - 1.0 / (9.0 * a) + z / (3.0 * a.sqrt())  # Wilson and Hilferty (1931)
+        u = torch.maximum(first, torch.where(root > 0.0, (a * root * root * root).clamp(min=1e-300).log(), first))
+        u = torch.where((a < 1.0) & lower, first, u).clamp(min=-680.0, max=680.0)
+
+        def tails(u: Tensor) -> tuple[Tensor, ...]:
+            below, above, _, low, _, high = _LogGamma.forward(a, u.exp())
+            return below, above, low, high
+
+        root = _solve(u, log_tail, lower, tails, lambda u: a - u.exp()).exp()
+        return torch.where(first < -680.0, first.exp(), root)
+
+
+def betaincinv(a: Tensor, b: Tensor, log_tail: Tensor, lower: Tensor) -> Tensor:
+    """Return the float64 logit x with log I_x(a, b) = log_tail where ``lower`` holds, else log I_{1-x}(b, a); no derivative.
+
+    >>> betaincinv(torch.tensor(3.0), torch.tensor(2.0), torch.tensor(-200.0), torch.tensor(True)).sigmoid()
+    tensor(6.9829e-30, dtype=torch.float64)
+    """
+    with torch.no_grad():
+        a, b, log_tail, lower = torch.broadcast_tensors(a.double(), b.double(), log_tail.double(), lower)
+        a, b = torch.where(lower, a, b), torch.where(lower, b, a)
+        z = torch.special.ndtri(log_tail.exp().clamp(min=1e-300))
+        u = (a / b).log() + z * torch.sqrt(1.0 / a + 1.0 / b)
+        first = log_tail + a.log() + torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)
+        u = torch.maximum(u, (first / a).clamp(max=0.0)).clamp(max=680.0)
+
+        def tails(u: Tensor) -> tuple[Tensor, ...]:
+            log_x, log_y = torch.nn.functional.logsigmoid(u), torch.nn.functional.logsigmoid(-u)
+            below, above, _, _, low, _, _, high = _LogBeta.forward(a, b, u.sigmoid(), (-u).sigmoid(), log_x, log_y)
+            return below, above, low, high
+
+        ones = torch.ones_like(lower)
+        u = _solve(u, log_tail, ones, tails, lambda u: a * (-u).sigmoid() - b * u.sigmoid())
+        return torch.where(lower, u, -u)

@@ -5,6 +5,7 @@ Nothing depends on this table but speed: with it empty, every test still passes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -37,8 +38,27 @@ def _log_cosh(raw: Tensor, target: Tensor, reduction: str) -> Tensor:
 
 
 def _gaussian_nll(raw: Tensor, target: Tensor, reduction: str, *, full: bool, eps: float) -> Tensor:
-    mean, variance = raw.unbind(-1)
-    return F.gaussian_nll_loss(mean, target, variance, full=full, eps=eps, reduction=reduction)
+    mean, given = raw.unbind(-1)
+    if _any_negative(given):
+        raise ValueError("A variance is negative; predict it through a link: NLL(Family(Normal, ..., scale=predicted())).")
+    variance = _floored(given, eps)
+    value = 0.5 * (variance.log() + (mean - target) ** 2 / variance)
+    return reduce(value + 0.5 * math.log(2 * math.pi) if full else value, reduction)
+
+
+def _any_negative(variance: Tensor) -> bool:
+    # compiled or mapped, nothing may look at a value; a negative variance is then NaN, as in the link
+    if torch.compiler.is_compiling():
+        return False
+    try:
+        return bool((variance < 0).any())
+    except RuntimeError:
+        return False
+
+
+def _floored(variance: Tensor, eps: float) -> Tensor:
+    # torch's floor: the value is eps, the gradient passes unchanged
+    return torch.where(variance < 0, torch.nan, variance + (variance.clamp_min(eps) - variance).detach())
 
 
 def _poisson_nll(raw: Tensor, target: Tensor, reduction: str, *, log_input: bool, full: bool, eps: float) -> Tensor:

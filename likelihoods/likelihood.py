@@ -82,7 +82,7 @@ class Likelihood(nn.Module, abc.ABC):
             ValueError: the shapes do not fit each other; nothing is ever broadcast.
         """
         batch = target.shape[: target.dim() - self.rank]
-        if raw.dim() and raw.shape[:-1] == batch and self.width in (None, raw.shape[-1]):
+        if raw.dim() and raw.shape[:-1] == batch and (self.width is None or self.width == raw.shape[-1]):
             return raw
         if self.width == 1 and raw.shape == batch:
             return raw.unsqueeze(-1)

@@ -80,6 +80,18 @@ def test_text_full_of_delimiters(read, text):
     assert len(table.categorical["note"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("y;x,z\n1,5;2,5\n3,5;4,5\n", ["x,z"]),  # commas split all lines too, but not into numbers
+        ("y,a|b\n1,5\n3,6\n", ["a|b"]),  # bars leave numbers too, but do not split the rows
+        ('y, x, note\n1, 2, "a, b"\n2, 3, c\n5, 4, c\n7, 5, "a, b"\n', ["x", "note=c"]),
+    ],
+)
+def test_delimiters_in_names_and_after_spaces(read, text, columns):
+    assert read(text).X.columns.tolist() == columns
+
+
 def test_one_column(read):
     table = read("y\n1\n2\n\n4\n\n\n")
     assert table.X.shape == (3, 0)
@@ -115,7 +127,7 @@ def test_impossible_delimiter(read, sep):
     ("text", "y", "x", "mark"),
     [
         ("y;x\n1,5;2\n-3,25;4e1\n", [1.5, -3.25], [2, 40], ","),
-        ("y\tx\n0,123\t2\n0,5\t4\n", [0.123, 0.5], [2, 4], ","),
+        ("y\tx\n0,123\t2\n0,456\t4\n", [0.123, 0.456], [2, 4], ","),  # no thousand begins with 0
         ('y,x\n"1,5","2"\n"3,5","4,25"\n', [1.5, 3.5], [2, 4.25], ","),
         ("y;x\n1.5;2\n3.5;4\n", [1.5, 3.5], [2, 4], "."),
         ("y;x\n.5;2\n3.;4\n", [0.5, 3], [2, 4], "."),
@@ -299,6 +311,9 @@ def test_blank_lines_are_said_and_lines_counted_as_in_an_editor(read):
     table = read('\ny,x\n1,"two\nlines"\n\n  \n2,b\r\n3,b\r\n,b\r4,"two\r\nlines"\n\n')
     assert table.rows.tolist() == [3, 7, 8, 10]
     assert says(table, "2 blank lines skipped (lines 5, 6).", "1 row dropped: the target 'y' is missing (line 9).")
+    assert read("y,x\r1,2\r\r,\r3,4").rows.tolist() == [2, 5]
+    with pytest.raises(TableError, match="Target 'y' is missing in all 1 row"):
+        read("y,a\r\r,")  # "\r\r" makes pandas' own reader give up
     with pytest.raises(TableError, match="first at line 5: 'oops'"):
         read('y,x\r\n1,"a\r\nb"\r\n2,c\r\noops,"a\r\nb"\r\n')
 
@@ -349,6 +364,7 @@ def test_index_column(read, name, start):
 
 def test_what_only_looks_like_an_index_is_kept(read):
     assert read(",y,x\n0,2,1\n2,6,2\n1,5,7\n").X.columns.tolist() == ["", "x"]
+    assert read("y,,x\n2,0,1\n6,1,2\n5,2,7\n").X.columns.tolist() == ["", "x"]
     assert read("id,y,x\n0,2,1\n1,6,2\n2,5,7\n").X.columns.tolist() == ["id", "x"]
     assert read(",x\n0,2\n1,6\n", "").y.tolist() == [0, 1]
 
@@ -359,6 +375,7 @@ def test_row_names_as_r_writes_them(read):
     assert says(table, "Column 1 (without a name) dropped: it has no name and only numbers the rows.")
     table = read('"y"\t"x"\n"Ann"\t2\t1\n"Bob"\t6\t2\n')
     assert says(table, "Column 1 (without a name) dropped: it has a different text in every row.")
+    assert read("y\tx\na\t1\t01\nb\t2\t1\n", categorical="x").categorical == {"x": ["01", "1"]}
 
 
 def test_dropped_because_the_user_said_so(read):
@@ -378,6 +395,8 @@ def test_text_in_a_number_column(read):
         read("price,x\n1,2\nn/a?,2\n3,3\nn/a?,4\nx,4\n5,5\n6,6\n7,7\n", "price")
     with pytest.raises(TableError, match=r"Column 'x' has text in 1 row, first at line 3: 'oops'"):
         read("y,x\n1,2\n2,oops\n3,3\nNA,4\n")
+    with pytest.raises(TableError, match="Column 'x' has text in 1 row, first at line 200002: 'oops'"):
+        read("y,x\n" + "1,2\n" * 200_000 + "2,oops\n")
     assert read("y,x\n1,2\n2,oops\n3,2\n4,oops\n5,2\n", categorical="x").categorical == {"x": ["2", "oops"]}
 
 

@@ -2,51 +2,84 @@
 
 from likelihoods.distributions.asymmetric_laplace import AsymmetricLaplace
 from likelihoods.distributions.asymmetric_normal import AsymmetricNormal
+from likelihoods.distributions.barron import Barron, barron_log_normalizer
 from likelihoods.distributions.bernoulli import Bernoulli
+from likelihoods.distributions.beta import Beta
+from likelihoods.distributions.beta_binomial import BetaBinomial
+from likelihoods.distributions.binomial import Binomial
 from likelihoods.distributions.categorical import Categorical
 from likelihoods.distributions.cauchy import Cauchy
+from likelihoods.distributions.continuous_bernoulli import ContinuousBernoulli
 from likelihoods.distributions.discretized import Discretized
+from likelihoods.distributions.discretized_logistic import DiscretizedLogistic
 from likelihoods.distributions.epsilon_insensitive import EpsilonInsensitive
 from likelihoods.distributions.exponential import Exponential
+from likelihoods.distributions.gamma import Gamma
+from likelihoods.distributions.generalized_pareto import GeneralizedPareto
+from likelihoods.distributions.geometric import Geometric
 from likelihoods.distributions.gumbel import Gumbel
 from likelihoods.distributions.half_cauchy import HalfCauchy
 from likelihoods.distributions.half_normal import HalfNormal
 from likelihoods.distributions.huber import Huber, huber_log_normalizer
 from likelihoods.distributions.hyperbolic_secant import HyperbolicSecant
+from likelihoods.distributions.inverse_gamma import InverseGamma
 from likelihoods.distributions.inverse_gaussian import InverseGaussian
+from likelihoods.distributions.kumaraswamy import Kumaraswamy
 from likelihoods.distributions.laplace import Laplace
 from likelihoods.distributions.log_logistic import LogLogistic
 from likelihoods.distributions.log_normal import LogNormal
 from likelihoods.distributions.logistic import Logistic
 from likelihoods.distributions.negative_binomial import NegativeBinomial
 from likelihoods.distributions.normal import Normal
+from likelihoods.distributions.ordered import OrderedCloglog, OrderedLogistic, OrderedProbit
+from likelihoods.distributions.pareto import Pareto
 from likelihoods.distributions.poisson import Poisson
+from likelihoods.distributions.student_t import StudentT
 from likelihoods.distributions.uniform import Uniform
+from likelihoods.distributions.von_mises import VonMises
 from likelihoods.distributions.weibull import Weibull
 
 __all__ = [
     "AsymmetricLaplace",
     "AsymmetricNormal",
+    "Barron",
     "Bernoulli",
+    "Beta",
+    "BetaBinomial",
+    "Binomial",
     "Categorical",
     "Cauchy",
+    "ContinuousBernoulli",
     "Discretized",
+    "DiscretizedLogistic",
     "EpsilonInsensitive",
     "Exponential",
+    "Gamma",
+    "GeneralizedPareto",
+    "Geometric",
     "Gumbel",
     "HalfCauchy",
     "HalfNormal",
     "Huber",
     "HyperbolicSecant",
+    "InverseGamma",
     "InverseGaussian",
+    "Kumaraswamy",
     "Laplace",
     "LogLogistic",
     "LogNormal",
     "Logistic",
     "NegativeBinomial",
     "Normal",
+    "OrderedCloglog",
+    "OrderedLogistic",
+    "OrderedProbit",
+    "Pareto",
     "Poisson",
+    "StudentT",
     "Uniform",
+    "VonMises",
     "Weibull",
+    "barron_log_normalizer",
     "huber_log_normalizer",
 ]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints, register_kl
 
-from likelihoods.distributions.base import Univariate, Value, promote
+from likelihoods.distributions.base import Univariate, Value, open_interval, promote
 from likelihoods.special import log1mexp
 
 
@@ -33,10 +33,10 @@ class AsymmetricLaplace(Univariate, TorchDistribution):  # type: ignore[misc]
     tensor(0.9000)
     """
 
-    arg_constraints = {  # noqa: RUF012
+    arg_constraints: ClassVar = {
         "loc": constraints.real,
         "scale": constraints.positive,
-        "tau": constraints.interval(0.0, 1.0),
+        "tau": open_interval(0.0, 1.0),
     }
     support = constraints.real
     has_rsample = True

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints, register_kl
-from torch.special import log_ndtr, ndtr, ndtri
+from torch.special import ndtr, ndtri
 
-from likelihoods.distributions.base import Univariate, Value, promote
-from likelihoods.special import LOG_2, log1mexp
+from likelihoods.distributions.base import Univariate, Value, open_interval, promote
+from likelihoods.special import LOG_2, log1mexp, log_ndtr
 
 LOG_HALF_ROOT_PI = 0.5 * math.log(math.pi) - LOG_2
 ROOT_2 = math.sqrt(2.0)
@@ -34,13 +34,13 @@ class AsymmetricNormal(Univariate, TorchDistribution):  # type: ignore[misc]
     Source: W. K. Newey, J. L. Powell (1987), Asymmetric least squares estimation and testing, doi:10.2307/1911031.
 
     >>> AsymmetricNormal(0.0, 1.0, 0.9).log_prob(torch.tensor([-1.0, 1.0]))
-    tensor([-1.4175, -2.2175])
+    tensor([-1.4182, -2.2182])
     """
 
-    arg_constraints = {  # noqa: RUF012
+    arg_constraints: ClassVar = {
         "loc": constraints.real,
         "scale": constraints.positive,
-        "tau": constraints.interval(0.0, 1.0),
+        "tau": open_interval(0.0, 1.0),
     }
     support = constraints.real
     has_rsample = True

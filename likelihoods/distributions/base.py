@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import torch
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import Tensor
-from torch.distributions import Distribution, constraints
+from torch.distributions import Distribution, biject_to, constraints, transform_to
 from torch.distributions.utils import lazy_property
 
 from likelihoods.special import LOG_2, log1mexp
@@ -96,7 +96,19 @@ def choose(law: str, given: dict[str, Any], *choices: tuple[str, ...]) -> tuple[
     raise TypeError(f"{law} got {got}; write {want}.")
 
 
-class derived(lazy_property):  # type: ignore[misc]  # noqa: N801  (a decorator, named like property)
+class open_interval(constraints.interval):
+    """The numbers strictly between two bounds: parameters whose limits are no laws."""
+
+    def check(self, value: Tensor) -> Tensor:
+        """Tell which values lie strictly between the bounds."""
+        return (self.lower_bound < value) & (value < self.upper_bound)
+
+
+for _registry in (biject_to, transform_to):  # torch looks transforms up by the exact class of a constraint
+    _registry.register(open_interval, lambda c: biject_to(constraints.interval(c.lower_bound, c.upper_bound)))
+
+
+class derived(lazy_property):  # type: ignore[misc]
     """A parameter computed from those that are stored; an instance that stores it under that name needs no computing.
 
     torch's own ``lazy_property`` (whose kind makes validation skip it) also caches the result, which then outlives
@@ -169,6 +181,10 @@ class Univariate(Parametric, abc.ABC):
     def log_sf(self, value: Tensor) -> Tensor:
         """Return log P(Y > value), accurate in the right tail."""
 
+    def log_tails(self, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``log_cdf`` and ``log_sf``; a family to which both come at the price of one says so here."""
+        return self.log_cdf(value), self.log_sf(value)
+
     @abc.abstractmethod
     def icdf(self, value: Tensor) -> Tensor:
         """Return the smallest y of the support with P(Y <= y) >= value."""
@@ -194,8 +210,7 @@ class Univariate(Parametric, abc.ABC):
         low, high = torch.broadcast_tensors(low, high)
         open_low, open_high = low == -torch.inf, high == torch.inf
         low, high = torch.where(open_low, 1.0, low), torch.where(open_high, 1.0, high)
-        below_low, below_high = self.log_cdf(low), self.log_cdf(high)
-        above_low, above_high = self.log_sf(low), self.log_sf(high)
+        (below_low, above_low), (below_high, above_high) = self.log_tails(low), self.log_tails(high)
         right = below_low > -LOG_2  # both ends beyond the median: the upper tail keeps the digits
         near, far = torch.where(right, above_low, below_high), torch.where(right, above_high, below_low)
         gap = near - torch.where(near == -torch.inf, 0.0, far)
@@ -209,3 +224,23 @@ class Univariate(Parametric, abc.ABC):
         mass = torch.where(narrow, inside, near + log1mexp(torch.where(narrow | ~(gap > 0), 1.0, gap)))
         mass = torch.where(open_low, below_high, torch.where(open_high, above_low, mass))
         return torch.where(open_low & open_high, 0.0, mass)
+
+
+def implicit(law: Univariate, root: Tensor, probability: Tensor | None = None) -> Tensor:
+    """Return a point of a continuous law with its derivatives in the parameters at fixed cdf, and in that probability.
+
+    They follow from cdf(root) = probability, written for the logarithm of the smaller tail: -(d cdf/dθ) / density in the
+    parameters and 1 / density in the probability. Without the probability the point is taken for a sample.
+    """
+    if not torch.is_grad_enabled():
+        return root
+    root = root.detach()
+    below, above = law.log_cdf(root), law.log_sf(root)
+    lower = below < above
+    tail = torch.where(lower, below, above)
+    slope = torch.exp(law.log_prob(root) - tail).detach() * torch.where(lower, 1.0, -1.0)
+    moved = tail - tail.detach()
+    if probability is not None:
+        change = torch.where(lower, 1.0, -1.0) * (probability - probability.detach())
+        moved = moved - change * torch.exp(-tail.detach())
+    return root - moved / slope

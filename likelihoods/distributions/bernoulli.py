@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pyro.distributions
 import torch
@@ -32,7 +32,7 @@ class Bernoulli(Univariate, pyro.distributions.Bernoulli):  # type: ignore[misc]
     tensor(-69.0776)
     """
 
-    arg_constraints = {"logits": constraints.real, "probs": constraints.unit_interval}  # noqa: RUF012
+    arg_constraints: ClassVar = {"logits": constraints.real, "probs": constraints.unit_interval}
     support = constraints.boolean
     has_enumerate_support = True
 

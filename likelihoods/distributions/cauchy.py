@@ -41,15 +41,17 @@ class Cauchy(Univariate, pyro.distributions.Cauchy):  # type: ignore[misc]
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-density in nats."""
-        z = (value - self.loc) / self.scale
-        return -LOG_PI - self.scale.log() - 2.0 * _root(z).log()
+        distance = torch.hypot(value - self.loc, self.scale)  # z² would overflow, from z = 2e19 in float32
+        return torch.sub(self.scale.log(), distance.log(), alpha=2.0).sub_(LOG_PI)
 
     # Distribution function
 
     def cdf(self, value: Tensor) -> Tensor:
         """Return P(Y <= value)."""
         z = (self.loc - value) / self.scale
-        return torch.atan2(torch.ones_like(z), z) / math.pi  # the angle at which a lighthouse at height 1 sees the value
+        return (
+            torch.atan2(torch.ones_like(z), z) / math.pi
+        )  # the angle at which a lighthouse at height 1 sees the value
 
     def log_cdf(self, value: Tensor) -> Tensor:
         """Return log P(Y <= value)."""
@@ -96,16 +98,11 @@ class Cauchy(Univariate, pyro.distributions.Cauchy):  # type: ignore[misc]
         return self.loc + self.scale * noise
 
 
-def _root(z: Tensor) -> Tensor:
-    """Return √(1 + z²), also where z² would overflow (from 2e19 in float32)."""
-    return torch.hypot(z, torch.ones((), dtype=z.dtype, device=z.device))
-
-
 def _log_tail(z: Tensor) -> Tensor:
     """Return log P((Y - loc)/scale > z) for z >= 0, finite however far out.
 
     The tail is (1/π) acot(z) = (2/π) atan(1/s), s = z + √(1 + z²), by halving the angle.
     """
-    s = z + _root(z)
+    s = z + torch.hypot(z, torch.ones((), dtype=z.dtype, device=z.device))
     bounded = s.clamp(max=1e8).reciprocal()  # below 1e-8 the quotient atan(x)/x is 1 in every precision
     return torch.log(torch.atan(bounded) / bounded) - s.log() - LOG_HALF_PI

@@ -7,12 +7,36 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from likelihoods.distributions.base import Univariate, floating, log_indicator, quantile
+from likelihoods.incomplete import binary_deviance
 
 LARGEST = 2.0**100  # counts beyond this are taken for infinite
 LIST = 2**14  # sums over a support that is wider are thinned out where the masses vary slowly
 DEPTH = 40.0  # exp(-DEPTH) of the mass is left out of a sum over an infinite support
+
+
+def chances(law: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return a law's chances of success and of failure and their logarithms, each with all its digits.
+
+    At a chance of nought the logarithm is -inf, and has no slope.
+    """
+    if "probs" not in law.__dict__:
+        return law.logits.sigmoid(), (-law.logits).sigmoid(), logsigmoid(law.logits), logsigmoid(-law.logits)
+    p = law.probs
+    never, always = p == 0.0, p == 1.0
+    log_p = torch.where(never, -torch.inf, torch.where(never, 1.0, p).log())
+    log_q = torch.where(always, -torch.inf, torch.log1p(-torch.where(always, 0.0, p)))
+    return p, 1.0 - p, log_p, log_q
+
+
+def kl_of_trial(p: Any, q: Any) -> Tensor:
+    """Return the divergence between the Bernoulli laws of two laws' trials."""
+    (a, b, *_), (x, y, log_x, log_y) = chances(p), chances(q)
+    same = ((a == 0.0) & (x == 0.0)) | ((b == 0.0) & (y == 0.0))
+    a, b = a.clamp(min=1e-30), b.clamp(min=1e-30)  # 0·log 0 = 0
+    return torch.where(same, 0.0, binary_deviance(a, b, x, y, log_x, log_y, a * y - b * x))
 
 
 class Count(Univariate, abc.ABC):
@@ -67,7 +91,7 @@ class Count(Univariate, abc.ABC):
             p = torch.where(proper, p, 0.5)
             end = torch.as_tensor(self.end, dtype=p.dtype, device=p.device).expand(p.shape)
             normal = self.mean + self.stddev * torch.special.ndtri(p)
-            guess = torch.minimum(normal.to(p.dtype).round().clamp(0.0, LARGEST), (end - 1.0).clamp(min=0.0))
+            guess = torch.minimum(normal.to(p.dtype).nan_to_num(nan=0.0).round().clamp(0.0, LARGEST), (end - 1.0).clamp(min=0.0))
             good = self.cdf(guess) >= p
             low, high = torch.where(good, -1.0, guess), torch.where(good, guess, end)  # cdf(low) < p <= cdf(high)
             step, searched = torch.ones_like(guess), torch.where(good, guess <= 0.0, guess + 1.0 >= end)

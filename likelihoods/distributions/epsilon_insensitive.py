@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pyro.distributions import TorchDistribution
@@ -31,7 +31,7 @@ class EpsilonInsensitive(Univariate, TorchDistribution):  # type: ignore[misc]
     tensor([-1.0986, -2.0986])
     """
 
-    arg_constraints = {  # noqa: RUF012
+    arg_constraints: ClassVar = {
         "loc": constraints.real,
         "scale": constraints.positive,
         "epsilon": constraints.nonnegative,
@@ -94,8 +94,11 @@ class EpsilonInsensitive(Univariate, TorchDistribution):  # type: ignore[misc]
         """The variance."""
         epsilon = self.epsilon
         tails = 2.0 / (1.0 + epsilon)
-        return self._full(self.scale * self.scale * (epsilon * (epsilon / (1.0 + epsilon)) * (1.0 + epsilon / 3.0)
-                                                     + tails * epsilon + tails))
+        return self._full(
+            self.scale
+            * self.scale
+            * (epsilon * (epsilon / (1.0 + epsilon)) * (1.0 + epsilon / 3.0) + tails * epsilon + tails)
+        )
 
     @property
     def mode(self) -> Tensor:

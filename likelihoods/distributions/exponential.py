@@ -19,7 +19,7 @@ from likelihoods.distributions.base import (
     promote,
     quantile,
 )
-from likelihoods.special import log1mexp
+from likelihoods.special import log1mexp, one_minus_exp
 
 
 class Exponential(Univariate, pyro.distributions.Exponential):  # type: ignore[misc]
@@ -51,7 +51,7 @@ class Exponential(Univariate, pyro.distributions.Exponential):  # type: ignore[m
 
     def cdf(self, value: Tensor) -> Tensor:
         """Return P(Y <= value)."""
-        return at_ends(-torch.expm1(-self._hazard(value)), value, 0.0, torch.inf, 0.0, 1.0)
+        return at_ends(one_minus_exp(self._hazard(value)), value, 0.0, torch.inf, 0.0, 1.0)
 
     def log_cdf(self, value: Tensor) -> Tensor:
         """Return log P(Y <= value)."""

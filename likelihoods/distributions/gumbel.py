@@ -12,8 +12,8 @@ from torch.distributions import Distribution, constraints, register_kl, transfor
 
 from likelihoods.distributions.base import Univariate, Value, promote
 from likelihoods.distributions.uniform import Uniform
+from likelihoods.special import EULER, log1mexpexp
 
-EULER_GAMMA = 0.5772156649015329
 VARIANCE = math.pi**2 / 6.0
 
 
@@ -45,7 +45,8 @@ class Gumbel(Univariate, pyro.distributions.Gumbel):  # type: ignore[misc]
     def base_dist(self) -> Distribution:
         """The uniform law that ``transforms`` map to this one."""
         one = torch.ones_like(self.loc)
-        return Uniform(torch.zeros_like(one), one, validate_args=False).expand(self._batch_shape)
+        uniform: Distribution = Uniform(torch.zeros_like(one), one, validate_args=False).expand(self._batch_shape)
+        return uniform
 
     @property
     def transforms(self) -> list[transforms.Transform]:
@@ -73,13 +74,7 @@ class Gumbel(Univariate, pyro.distributions.Gumbel):  # type: ignore[misc]
 
     def log_sf(self, value: Tensor) -> Tensor:
         """Return log P(Y > value)."""
-        z = (value - self.loc) / self.scale
-        right = z > 0
-        # with x = exp(-z) the tail is 1 - exp(-x) = x · (1 - exp(-x))/x, a quotient that is 1 far out
-        x = torch.where(right, z, 0.0).clamp(max=50.0).neg().exp()
-        far = (-torch.expm1(-x) / x).log() - z
-        near = torch.log1p(-(-torch.where(right, 0.0, -z).exp()).exp())
-        return torch.where(right, far, near)
+        return log1mexpexp((self.loc - value) / self.scale)
 
     def icdf(self, value: Tensor) -> Tensor:
         """Return the quantile at the probability ``value``."""
@@ -90,7 +85,7 @@ class Gumbel(Univariate, pyro.distributions.Gumbel):  # type: ignore[misc]
     @property
     def mean(self) -> Tensor:
         """The mean."""
-        return self._full(self.loc + EULER_GAMMA * self.scale)
+        return self._full(self.loc + EULER * self.scale)
 
     @property
     def variance(self) -> Tensor:
@@ -109,7 +104,7 @@ class Gumbel(Univariate, pyro.distributions.Gumbel):  # type: ignore[misc]
 
     def entropy(self) -> Tensor:
         """Return the entropy in nats."""
-        return self._full(1.0 + EULER_GAMMA + self.scale.log())
+        return self._full(1.0 + EULER + self.scale.log())
 
     # Sampling
 
@@ -127,5 +122,8 @@ class Gumbel(Univariate, pyro.distributions.Gumbel):  # type: ignore[misc]
 
 @register_kl(Gumbel, Gumbel)
 def _kl_gumbel_gumbel(p: Gumbel, q: Gumbel) -> Tensor:
-    ratio, gap = p.scale / q.scale, (p.loc - q.loc) / q.scale  # torch's subtracts loc / scale, and loses a large loc's digits
-    return gap - ratio.log() + EULER_GAMMA * (ratio - 1.0) + ((1.0 + ratio).lgamma() - gap).exp() - 1.0
+    ratio, gap = (
+        p.scale / q.scale,
+        (p.loc - q.loc) / q.scale,
+    )  # torch's subtracts loc / scale, and loses a large loc's digits
+    return gap - ratio.log() + EULER * (ratio - 1.0) + ((1.0 + ratio).lgamma() - gap).exp() - 1.0

@@ -76,21 +76,23 @@ class HalfCauchy(Univariate, pyro.distributions.HalfCauchy):  # type: ignore[mis
 
     def log_cdf(self, value: Tensor) -> Tensor:
         """Return log P(Y <= value)."""
-        y = self._inside(value)
-        left = y < self.scale
-        lower = torch.atan2(torch.where(left, y, self.scale.detach()), self.scale)
-        upper = torch.atan2(self.scale, torch.where(left, self.scale.detach(), y))
-        log_cdf = torch.where(left, (TWO_BY_PI * lower).log(), torch.log1p(-TWO_BY_PI * upper))
+        left, lower, upper = self._tails(value)
+        log_cdf = torch.where(left, lower.log(), torch.log1p(-upper))
         return at_ends(log_cdf, value, 0.0, torch.inf, -torch.inf, 0.0)
 
     def log_sf(self, value: Tensor) -> Tensor:
         """Return log P(Y > value)."""
-        y = self._inside(value)
-        left = y < self.scale
-        lower = torch.atan2(torch.where(left, y, self.scale.detach()), self.scale)
-        upper = torch.atan2(self.scale, torch.where(left, self.scale.detach(), y))
-        log_sf = torch.where(left, torch.log1p(-TWO_BY_PI * lower), (TWO_BY_PI * upper).log())
+        left, lower, upper = self._tails(value)
+        log_sf = torch.where(left, torch.log1p(-lower), upper.log())
         return at_ends(log_sf, value, 0.0, torch.inf, 0.0, -torch.inf)
+
+    def _tails(self, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return whether y is left of the median, the cdf (1/2 if not), and 1 - cdf (1/2 if so)."""
+        y, median = self._inside(value), self.scale.detach()
+        left = y < median
+        lower = torch.atan2(torch.where(left, y, median), self.scale)
+        upper = torch.atan2(self.scale, torch.where(left, median, y))
+        return left, TWO_BY_PI * lower, TWO_BY_PI * upper
 
     def _inside(self, value: Tensor) -> Tensor:
         """Return y within the support, the median outside it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, overload
+from typing import Any, ClassVar, overload
 
 import torch
 from pyro.distributions import TorchDistribution
@@ -56,7 +56,7 @@ class Huber(Univariate, TorchDistribution):  # type: ignore[misc]
     tensor(-2.3768)
     """
 
-    arg_constraints = {"loc": constraints.real, "scale": constraints.positive, "delta": constraints.positive}  # noqa: RUF012
+    arg_constraints: ClassVar = {"loc": constraints.real, "scale": constraints.positive, "delta": constraints.positive}
     support = constraints.real
     has_rsample = True
 

@@ -11,8 +11,8 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints, register_kl
 
-from likelihoods.distributions.base import Univariate, Value, at_ends, between, floating, log_positive, promote
-from likelihoods.distributions.inversion import invert, pathwise
+from likelihoods.distributions.base import Univariate, Value, at_ends, between, floating, implicit, log_positive, promote
+from likelihoods.distributions.inversion import invert
 from likelihoods.special import e1_scaled, polynomial
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -129,7 +129,7 @@ class InverseGaussian(Univariate, TorchDistribution):  # type: ignore[misc]
 
     def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:
         """Return samples, differentiable in both parameters."""
-        return pathwise(self, self.sample(sample_shape))
+        return implicit(self, self.sample(sample_shape))
 
 
 def _log_erfcx_difference(a: Tensor, gap: Tensor) -> Tensor:

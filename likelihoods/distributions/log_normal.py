@@ -12,6 +12,7 @@ from torch.distributions.transforms import ExpTransform, Transform
 
 from likelihoods.distributions.base import Univariate, Value, floating, log_positive, promote
 from likelihoods.distributions.normal import HALF_LOG_2PI, Normal
+from likelihoods.special import log_ndtr
 
 
 class LogNormal(Univariate, pyro.distributions.LogNormal):  # type: ignore[misc]
@@ -64,12 +65,12 @@ class LogNormal(Univariate, pyro.distributions.LogNormal):  # type: ignore[misc]
 
     def log_cdf(self, value: Tensor) -> Tensor:
         """Return log P(Y <= value)."""
-        inside = torch.special.log_ndtr((_log(floating(value, self.loc)) - self.loc) / self.scale)
+        inside = log_ndtr((_log(floating(value, self.loc)) - self.loc) / self.scale)
         return torch.where(value <= 0, -torch.inf, torch.where(value == torch.inf, 0.0, inside))
 
     def log_sf(self, value: Tensor) -> Tensor:
         """Return log P(Y > value)."""
-        inside = torch.special.log_ndtr((self.loc - _log(floating(value, self.loc))) / self.scale)
+        inside = log_ndtr((self.loc - _log(floating(value, self.loc))) / self.scale)
         return torch.where(value <= 0, 0.0, torch.where(value == torch.inf, -torch.inf, inside))
 
     def icdf(self, value: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import pyro.distributions
 import torch
 from torch import Tensor
 from torch.distributions import register_kl
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import logsigmoid, softplus
 
 from likelihoods.distributions.base import Univariate, Value, promote
 from likelihoods.distributions.normal import HALF_LOG_2PI, Normal
@@ -17,7 +17,7 @@ from likelihoods.distributions.normal import HALF_LOG_2PI, Normal
 VARIANCE = math.pi**2 / 3.0
 
 
-class Logistic(Univariate, pyro.distributions.Logistic):  # type: ignore[misc]
+class Logistic(Univariate, pyro.distributions.Logistic):
     r"""The logistic law, with density exp(-z) / (scale (1 + exp(-z))²), z = (y - loc) / scale.
 
     Its cdf is the sigmoid of z. The variance is (π scale)² / 3.
@@ -41,9 +41,9 @@ class Logistic(Univariate, pyro.distributions.Logistic):  # type: ignore[misc]
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-density in nats."""
-        z = (value - self.loc) / self.scale
-        z = z.clamp(min=torch.finfo(z.dtype).min)  # or -inf would give inf - inf
-        return 2.0 * logsigmoid(z) - z - self.scale.log()
+        z = (self.loc - value) / self.scale
+        finite = z.clamp(max=torch.finfo(z.dtype).max)  # or inf would give inf - inf
+        return (finite - self.scale.log()).sub_(softplus(z, threshold=40.0), alpha=2.0)
 
     # Distribution function
 

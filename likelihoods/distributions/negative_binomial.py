@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 from torch.distributions.kl import register_kl
-from torch.nn.functional import logsigmoid
 
 from likelihoods.distributions.base import Value, choose, derived, promote
-from likelihoods.distributions.counts import Count
-from likelihoods.incomplete import binary_deviance, log_betainc
+from likelihoods.distributions.counts import Count, chances
+from likelihoods.incomplete import binary_deviance, log_betainc, smooth_log_ratio
 from likelihoods.special import HALF_LOG_2PI, NEAR, analytic, log1pmx, stirling, stirling_slope
 
 POISSON = 1e30  # a total_count beyond this makes no difference to a Poisson law
@@ -33,11 +32,7 @@ def _mass(count: Tensor, size: Tensor, p: Tensor, q: Tensor, log_p: Tensor, log_
 
 def _mass_in_size(count: Tensor, size: Tensor, p: Tensor, q: Tensor, log_p: Tensor, log_q: Tensor) -> Tensor:
     seen = count + size
-    safe = torch.where(q < 1e-25, 1.0, q)
-    excess = (size * p - count * q) / (seen * safe)
-    near = (excess.abs() < 0.5) & (q >= 1e-25)
-    ratio = torch.where(near, torch.log1p(torch.where(near, excess, 0.0)), (size / seen / safe).log())
-    ratio = torch.where(q < 1e-25, (size / seen).log() - log_q, ratio)
+    ratio = smooth_log_ratio((size * p - count * q) / (seen * q), size / seen, q, log_q)
     return stirling_slope(seen) - stirling_slope(size) + 0.5 * (count / seen) / size - ratio
 
 
@@ -151,11 +146,7 @@ class NegativeBinomial(Count, pyro.distributions.NegativeBinomial):  # type: ign
             size = self.total_count
             total = self.mean + size
             return self.mean / total, size / total, -torch.log1p(size / self.mean), -torch.log1p(self.mean / size)
-        if "probs" in self.__dict__:
-            some = self.probs > 0.0
-            log_p = torch.where(some, torch.where(some, self.probs, 1.0).log(), -torch.inf)
-            return self.probs, 1.0 - self.probs, log_p, torch.log1p(-self.probs)
-        return self.logits.sigmoid(), (-self.logits).sigmoid(), logsigmoid(self.logits), logsigmoid(-self.logits)
+        return chances(self)
 
     # Density
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
-from likelihoods.distributions.base import Univariate, Value, promote
+from likelihoods.distributions.base import Univariate, Value, at_ends, between, floating, promote, quantile
 
 
-class Uniform(Univariate, pyro.distributions.Uniform):  # type: ignore[misc]
+class Uniform(Univariate, pyro.distributions.Uniform):
     r"""The uniform law on [low, high], both ends included, with density 1 / (high - low).
 
     Args:
@@ -38,7 +38,7 @@ class Uniform(Univariate, pyro.distributions.Uniform):  # type: ignore[misc]
         if self._validate_args and not torch.compiler.is_compiling() and not bool((self.low < self.high).all()):
             raise ValueError(f"Uniform needs low < high, not low = {self.low} and high = {self.high}; exchange them")
 
-    @constraints.dependent_property(is_discrete=False, event_dim=0)  # type: ignore[misc]
+    @constraints.dependent_property(is_discrete=False, event_dim=0)
     def support(self) -> constraints.Constraint:
         """The interval from low to high."""
         return constraints.interval(self.low, self.high)
@@ -47,37 +47,34 @@ class Uniform(Univariate, pyro.distributions.Uniform):  # type: ignore[misc]
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-density in nats; -inf outside [low, high]."""
+        value = floating(value, self.low)
         inside = value.clamp(self.low, self.high) == value
-        outside = -torch.inf - value.abs()  # NaN at NaN
-        return torch.where(inside, -(self.high - self.low).log(), outside)
+        indicator = torch.where(inside, 0.0, -torch.inf - value.abs())  # NaN at NaN
+        return indicator - (self.high - self.low).log()
 
     # Distribution function
 
     def cdf(self, value: Tensor) -> Tensor:
         """Return P(Y <= value)."""
-        below, above, share = self._share(value - self.low)
-        return torch.where(below, 0.0, torch.where(above, 1.0, share))
+        return at_ends(self._shares(value)[0], value, self.low, self.high, 0.0, 1.0)
 
     def log_cdf(self, value: Tensor) -> Tensor:
         """Return log P(Y <= value)."""
-        below, above, share = self._share(value - self.low)
-        return torch.where(below, -torch.inf, torch.where(above, 0.0, share.log()))
+        return at_ends(self._shares(value)[0].log(), value, self.low, self.high, -torch.inf, 0.0)
 
     def log_sf(self, value: Tensor) -> Tensor:
         """Return log P(Y > value)."""
-        below, above, share = self._share(self.high - value)
-        return torch.where(below, -torch.inf, torch.where(above, 0.0, share.log()))
+        return at_ends(self._shares(value)[1].log(), value, self.low, self.high, 0.0, -torch.inf)
 
-    def _share(self, length: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return where a length is none or all of the width, and between the two its share of it."""
+    def _shares(self, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the shares of the width below and above the value, those of the middle if it lies outside."""
+        inner = between(floating(value, self.low), self.low, self.high, 0.5 * self.low + 0.5 * self.high)
         width = self.high - self.low
-        below, above = length <= 0.0, length >= width
-        return below, above, torch.where(below | above, 1.0, length) / width
+        return (inner - self.low) / width, (self.high - inner) / width
 
     def icdf(self, value: Tensor) -> Tensor:
         """Return the quantile at the probability ``value``."""
-        chance = torch.where((value < 0.0) | (value > 1.0), torch.nan, value)
-        return torch.lerp(self.low, self.high, chance)  # exact at both ends
+        return quantile(self.low + (self.high - self.low) * value, value, self.low, self.high)
 
     # Moments
 

@@ -21,7 +21,7 @@ from likelihoods.distributions.base import (
     quantile,
 )
 from likelihoods.distributions.exponential import Exponential
-from likelihoods.special import log1mexpexp, log_ratio
+from likelihoods.special import log1mexpexp, log_ratio, one_minus_exp
 
 EULER = 0.5772156649015329
 CONCENTRATED = 50.0  # from here on the series for the variance beats the difference of two gamma functions
@@ -77,7 +77,7 @@ class Weibull(Univariate, pyro.distributions.Weibull):  # type: ignore[misc]
 
     def cdf(self, value: Tensor) -> Tensor:
         """Return P(Y <= value)."""
-        return at_ends(-torch.expm1(-self._log_hazard(value).exp()), value, 0.0, torch.inf, 0.0, 1.0)
+        return at_ends(one_minus_exp(self._log_hazard(value).exp()), value, 0.0, torch.inf, 0.0, 1.0)
 
     def log_cdf(self, value: Tensor) -> Tensor:
         """Return log P(Y <= value)."""

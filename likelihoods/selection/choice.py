@@ -32,6 +32,7 @@ class Scored:
         likelihood: what was scored, its learned parameters fitted on all rows (float64).
         scores: ``(rows,)`` held-out log scores in nats.
         plain: ``(rows,)`` the same of the family without columns.
+        folds: ``(rows,)`` the fold in which each row was held out.
         parameters: how many numbers were fitted.
         flags: what speaks against trusting it; a flagged candidate is never recommended.
     """
@@ -41,6 +42,7 @@ class Scored:
     likelihood: Likelihood
     scores: Floats
     plain: Floats
+    folds: np.ndarray[Any, np.dtype[np.int64]]
     parameters: int
     flags: tuple[str, ...]
 
@@ -52,6 +54,8 @@ class Scored:
     @property
     def skill(self) -> float:
         """Bits a row that the columns save, against the same family without them."""
+        if not np.isfinite(self.scores).all():  # some targets are impossible under it
+            return -math.inf
         return float((self.scores - self.plain).mean() / math.log(2))
 
 
@@ -200,11 +204,22 @@ class Choice:
 
 
 def behind_top(scored: Scored, top: Scored | None) -> tuple[float, float]:
-    """Return how far a candidate is behind the top, in nats a row, with the standard error of the paired difference."""
+    """Return how far a candidate is behind the top, in nats a row, with the standard error of the paired difference.
+
+    The error is the larger of two: that of the mean over rows, and that over folds, which sees that a fit would have been
+    another on other training rows (and is what keeps two nested models apart by no more than chance).
+
+    Source: C. Nadeau and Y. Bengio (2003), Inference for the generalization error, doi:10.1023/A:1024068626366
+    """
     if top is None or scored is top:
         return 0.0, 0.0
     gaps = top.scores - scored.scores
-    return float(gaps.mean()), float(gaps.std(ddof=1) / math.sqrt(len(gaps)))
+    if not np.isfinite(gaps).all():  # only a flagged candidate's: some targets are impossible under it
+        return math.inf, math.nan
+    means = np.bincount(scored.folds, gaps) / np.bincount(scored.folds)
+    over_rows = gaps.std(ddof=1) / math.sqrt(len(gaps))
+    over_folds = means.std(ddof=1) * math.sqrt(1 / len(means) + 1 / (len(means) - 1))
+    return float(gaps.mean()), float(max(over_rows, over_folds))
 
 
 def tied(scored: Scored, top: Scored | None) -> bool:

@@ -113,11 +113,15 @@ def _score(
     whole = fit(entrant.likelihood, X, y, start)
     bar.update()
     scores, plain, fits = torch.zeros(len(y), dtype=X.dtype), torch.zeros(len(y), dtype=X.dtype), []
-    for train, test in folds:  # the fits on all rows are where Newton starts here, not where it ends
+    fold = np.zeros(len(y), dtype=np.int64)
+    for number, (train, test) in enumerate(
+        folds
+    ):  # the fits on all rows are where Newton starts here, not where it ends
         alone = fit(entrant.likelihood, X[train][:, :0], y[train], start)
         fits.append(fit(entrant.likelihood, X[train], y[train], whole))
         plain[test] = alone.log_prob(X[test][:, :0], y[test])
         scores[test] = fits[-1].log_prob(X[test], y[test])
+        fold[test.numpy()] = number
         bar.update()
     flags = []
     reasons = {f.unbounded for f in (whole, *fits)} - {""}
@@ -129,7 +133,16 @@ def _score(
         flags.append(f"{int((~torch.isfinite(scores)).sum())} held-out targets have no likelihood at all under it")
     parameters = whole.coefficients.numel() + sum(p.numel() for p in whole.likelihood.parameters())
     return (
-        Scored(entrant.name, entrant.assumption, whole.likelihood, scores.numpy(), plain.numpy(), parameters, tuple(flags)),
+        Scored(
+            entrant.name,
+            entrant.assumption,
+            whole.likelihood,
+            scores.numpy(),
+            plain.numpy(),
+            fold,
+            parameters,
+            tuple(flags),
+        ),
         fits,
     )
 

@@ -22,11 +22,12 @@ from likelihoods.likelihood import Likelihood
 from likelihoods.links import Link
 from likelihoods.sources import Learned, Predicted
 
-TOLERANCE = 1e-9  # nats a row that a Newton step still promises, below which the fit has converged
+TOLERANCE = 1e-12  # nats a row that a Newton step still promises, below which the fit has converged
 KINK = 1e-3  # nats over all rows that a step must gain to go on where it gains far less than it promised: at a kink
 BOUND = 16.0  # how far a learned raw value may go from where it starts: a factor of e^16 for a scale
 CERTAIN = 1e-6  # nats a row below which a mass says that every target was certain
 MAX_ITERATIONS = 60
+TOGETHER = 30_000  # rows that are evaluated at once
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def fit(likelihood: Likelihood, X: Tensor, y: Tensor, start: Fit | None = None) 
     spread = torch.where(spread > 1e-12 * X.abs().amax(0), spread, torch.inf)  # a constant column adds nothing
     alone = _Model(likelihood, X[:, :0], y)
     if start is None:
-        theta, *outcome = _newton(alone, _search(alone), None)
+        theta, *outcome = _newton(alone, _search(alone, y), None)
     else:
         theta = alone.pack(start, mean[:0], spread[:0])
     if X.shape[1] or start is not None:
@@ -94,16 +95,35 @@ def fit(likelihood: Likelihood, X: Tensor, y: Tensor, start: Fit | None = None) 
     return Fit(model.settled(theta), coefficients, nll, converged, iterations, unbounded)
 
 
+def _distinct(X: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the distinct rows and how often each stands, where many repeat (as counts on groups, or without columns, do)."""
+    rows = torch.cat([X, y[:, None].to(X.dtype)], 1)
+    # equal rows have equal projections; that rows with equal projections are equal is checked
+    projection = rows @ torch.linspace(1.0, 2.0, rows.shape[1], dtype=rows.dtype).cos()
+    values, group, counts = torch.unique(projection, return_inverse=True, return_counts=True)
+    if len(values) <= 0.8 * len(y):
+        first = torch.zeros(len(values), dtype=torch.long).scatter_(0, group, torch.arange(len(y)))
+        if torch.equal(rows[first][group], rows):
+            return X[first], y[first], counts.to(X.dtype)
+    return X, y, X.new_ones(len(y))
+
+
 class _Model:
     """The objective as a function of one flat vector: the coefficients output by output, then the learned raw values."""
 
     def __init__(self, likelihood: Likelihood, X: Tensor, y: Tensor) -> None:
         assert likelihood.width is not None
-        self.likelihood, self.y, self.width = likelihood, y, likelihood.width
+        self.likelihood, self.width = likelihood, likelihood.width
+        self.number = len(y)
+        X, self.y, counts = _distinct(X, y)
+        self.weights = (counts / self.number)[:, None]
         self.design = torch.cat([X.new_ones(len(X), 1), X], 1)
         self.learned = {name: p.detach() for name, p in likelihood.named_parameters()}
         self.sizes = [p.numel() for p in self.learned.values()]
         self.columns = self.design.shape[1]
+        # a step of u that is surely long: of a raw output the spread of the target, of a learned value a factor of e
+        spread = max(1.0, float(y.double().std(correction=0)))
+        self.longest = X.new_tensor([spread] * self.width + [1.0] * sum(self.sizes))
         self.discrete = bool(likelihood._probe().support.is_discrete)
         self.origin = torch.cat([p.reshape(-1) for p in self.learned.values()]) if self.learned else X.new_zeros(0)
 
@@ -144,14 +164,14 @@ class _Model:
         try:
             nll = self._nll(u)
         except ValueError:  # a parameter left its domain by overflow
-            return torch.full_like(self.y, torch.inf, dtype=u.dtype), torch.zeros_like(u)
+            return torch.full((len(u),), torch.inf, dtype=u.dtype), torch.zeros_like(u)
         return nll.detach(), torch.autograd.grad(nll.sum(), u)[0]
 
     def mean(self, theta: Tensor) -> float:
         """Return the mean NLL, inf where it is not finite."""
         try:
             with torch.no_grad():
-                value = float(self._nll(self.u(theta)).mean())
+                value = float((self.weights[:, 0] * self._nll(self.u(theta))).sum())
         except ValueError:
             return math.inf
         return value if math.isfinite(value) else math.inf
@@ -162,29 +182,30 @@ class _Model:
             name: part.reshape(len(u), *self.learned[name].shape)
             for name, part in zip(self.learned, learned, strict=True)
         }
-        return -functional_call(self.likelihood, values, (raw,)).log_prob(self.y)
+        return -functional_call(self.likelihood, values, (raw,)).log_prob(self.y.repeat(len(u) // len(self.y)))
 
     def squared(self, theta: Tensor) -> Tensor:
         """Return the mean squared row gradient of each entry of u."""
-        return (self.rows(self.u(theta))[1] ** 2).mean(0)
+        return (self.weights * self.rows(self.u(theta))[1] ** 2).sum(0)
 
     def expand(self, blocks: Tensor) -> Tensor:
         """Return the mean over rows of D' blocks D, where D takes theta to u."""
-        n, wide = len(self.y), self.columns * self.width
-        size = wide + sum(self.sizes)
-        full = blocks.new_zeros(size, size)
+        size = self.columns * self.width + sum(self.sizes)
+        full, blocks = blocks.new_zeros(size, size), blocks * self.weights[:, :, None]
         for j, k in itertools.combinations_with_replacement(range(blocks.shape[1]), 2):
             a, left = self._part(j)
             b, right = self._part(k)
-            block = left.T @ (right * blocks[:, j, k, None]) / n
+            block = left.T @ (right * blocks[:, j, k, None])
             full[a, b] = block
             full[b, a] = block.T
         return full
 
-    def gradient(self, rows: Tensor) -> Tensor:
-        """Return the gradient in theta of the mean NLL, from the rows' gradients in u."""
-        coefficients = (self.design.T @ rows[:, : self.width] / len(self.y)).T.reshape(-1)
-        return torch.cat([coefficients, rows[:, self.width :].mean(0)])
+    def gradient(self, rows: Tensor, design: Tensor | None = None) -> Tensor:
+        """Return the gradient in theta of the mean NLL, from the rows' gradients in u (from squares of both, its square)."""
+        design = self.design if design is None else design
+        rows = rows * self.weights
+        coefficients = (design.T @ rows[:, : self.width]).T.reshape(-1)
+        return torch.cat([coefficients, rows[:, self.width :].sum(0)])
 
     def _part(self, j: int) -> tuple[slice, Tensor]:
         if j < self.width:
@@ -196,7 +217,7 @@ class _Model:
 def _newton(model: _Model, theta: Tensor, natural: Tensor | None) -> tuple[Tensor, float, bool, int, str]:
     value, converged, iterations = model.mean(theta), False, 0
     # the usual bandwidth for a density; its square is the error of the curvature where there is no kink
-    window = widest = len(model.y) ** (-1 / 3)
+    window = widest = model.number ** (-1 / 3)
     hessian, promised = None, math.inf
     while iterations < MAX_ITERATIONS:
         iterations += 1
@@ -205,7 +226,7 @@ def _newton(model: _Model, theta: Tensor, natural: Tensor | None) -> tuple[Tenso
         gradient = model.gradient(rows)
         if hessian is None:
             hessian = model.expand(_curvature(model, u, rows, window, natural))
-        step, promise = _direction(hessian, gradient)
+        step, promise = _direction(hessian, gradient, model.gradient(rows**2, model.design**2))
         if not math.isfinite(promise):
             break
         if promise < TOLERANCE:
@@ -213,9 +234,9 @@ def _newton(model: _Model, theta: Tensor, natural: Tensor | None) -> tuple[Tenso
             break
         best, size = _line_search(model, theta, step, value, float(gradient @ step))
         gain, value, theta = value - best, best, theta + size * step
-        if gain < min(0.1 * promise, KINK / len(u)):
+        if gain < min(0.1 * promise, KINK / model.number):
             if window == widest:  # what a kink leaves in the gradient; a real failure promises more
-                converged = promise < len(theta) / len(u)
+                converged = promise < len(theta) / model.number
             window *= 0.3  # a narrower window sees the kink better
             if window < 1e-3:
                 break
@@ -229,20 +250,29 @@ def _newton(model: _Model, theta: Tensor, natural: Tensor | None) -> tuple[Tenso
 
 def _curvature(model: _Model, u: Tensor, rows: Tensor, window: float, natural: Tensor | None) -> Tensor:
     """Return each row's Hessian in u, by central differences of its gradient."""
-    squared = (rows**2).mean(0)
-    floor = 1e-4 * (squared if natural is None else natural)  # near a perfect fit the gradients say nothing of the scale of u
-    columns = []
-    for j, h in enumerate((window / torch.maximum(squared, floor).clamp_min(1e-300).sqrt()).tolist()):
-        shift = torch.zeros_like(u)
-        shift[:, j] = h
-        columns.append((model.rows(u + shift)[1] - model.rows(u - shift)[1]) / (2 * h))
-    blocks = torch.stack(columns, -1)
+    size = (model.weights * rows**2).sum(0)
+    if natural is not None:  # near a perfect fit the gradients say nothing of the scale of u
+        size = torch.maximum(size, natural)
+    steps = window * size.rsqrt().clamp(max=model.longest)
+    shifts = torch.cat([torch.diag(steps), -torch.diag(steps)])
+    together = max(1, TOGETHER // len(u))  # few rows are dearer one shift at a time
+    slopes = [
+        model.rows((u + some[:, None]).reshape(-1, u.shape[1]))[1].reshape(-1, *u.shape)
+        for some in shifts.split(together)
+    ]
+    up, down = torch.cat(slopes).chunk(2)
+    blocks = ((up - down) / (2 * steps[:, None, None])).permute(1, 2, 0)
     return 0.5 * (blocks + blocks.mT)
 
 
-def _direction(hessian: Tensor, gradient: Tensor) -> tuple[Tensor, float]:
-    """Return the Newton step, uphill curvature turned round, and the gain in nats that it promises."""
-    diagonal = hessian.diagonal().abs().clamp_min(1e-300).rsqrt()
+def _direction(hessian: Tensor, gradient: Tensor, squares: Tensor) -> tuple[Tensor, float]:
+    """Return the Newton step, uphill curvature turned round, and the gain in nats that it promises.
+
+    A direction without curvature (a scale that runs to 0) gets a millionth of what the mean squared gradient would give it.
+    """
+    least = 1e-6 * squares + 1e-300
+    hessian = hessian + torch.diag((least - hessian.diagonal().abs()).clamp_min(0.0))
+    diagonal = hessian.diagonal().abs().rsqrt()
     scaled = hessian * diagonal[:, None] * diagonal
     if not bool(torch.isfinite(scaled).all() & torch.isfinite(gradient).all()):
         return torch.zeros_like(gradient), math.nan
@@ -257,7 +287,7 @@ def _line_search(model: _Model, theta: Tensor, step: Tensor, value: float, slope
     """Return the best value along the step and its length, halving until there is a gain; (value, 0) if there is none."""
     longest = float(step[model.columns * model.width :].abs().max()) if model.sizes else 0.0
     size = min(1.0, 3.0 / longest) if longest > 0 else 1.0  # a learned value moves by a factor of e^3 at most
-    for _ in range(40):
+    for _ in range(20):
         trial = model.mean(theta + size * step)
         if trial <= value + 1e-4 * size * slope:
             return trial, size
@@ -284,13 +314,12 @@ def _unbounded(model: _Model, theta: Tensor, value: float, converged: bool) -> s
     return ""
 
 
-def _search(model: _Model) -> Tensor:
+def _search(model: _Model, y: Tensor) -> Tensor:
     """Return a start for the model without columns: the best of a grid of plain guesses made from the target."""
-    y = model.y.double()
-    few = _Model(
-        model.likelihood, model.design.new_zeros(min(len(y), 2000), 0), model.y[:: max(1, len(y) // 2000)][:2000]
-    )
-    quartiles = torch.quantile(few.y.double(), torch.tensor([0.25, 0.75], dtype=y.dtype))
+    some = y[:: max(1, len(y) // 500)]
+    few = _Model(model.likelihood, model.design.new_zeros(len(some), 0), some)
+    y = y.double()
+    quartiles = torch.quantile(some.double(), torch.tensor([0.25, 0.75], dtype=y.dtype))
     guesses = [1.0, float(y.mean()), float(y.median()), float(y.std(correction=0)), float(quartiles.diff()) / 2]
     if float(y.min()) > 0:
         guesses += [float(y.log().mean()), float(y.log().std(correction=0))]

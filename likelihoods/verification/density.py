@@ -6,12 +6,15 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Transform, biject_to
 
-from likelihoods.verification.setting import NotMeasured, Setting, Space, ask, in_support, not_available, worst
+from likelihoods.verification.law import NotMeasured, Space, ask, in_support, not_available, worst
+from likelihoods.verification.setting import Setting
 
 LAWS = 4  # raw outputs at which a law is looked at
 PIECE = 1e-12  # what the quadrature of one piece is asked for
@@ -137,7 +140,7 @@ def _counted(law: Distribution, start: int, dtype: torch.dtype) -> Mass:
     while done < LAST:
         more = float(law.log_prob(torch.arange(start + done, start + 2 * done, dtype=dtype)).exp().double().sum())
         total, done = total + more, 2 * done
-        if 0 < total and more < PIECE * total:
+        if total > 0 and more < PIECE * total:
             break
     return Mass(total, points, below)
 
@@ -146,34 +149,37 @@ def _integrated(law: Distribution) -> Mass:
     """Integrate the density over the real line that the support is a transform of."""
     from scipy import integrate
 
-    support = ask(law, "support")
+    support: Any = ask(law, "support")
     transform = biject_to(support)
 
-    def resolved(line: Tensor) -> Tensor:
+    edges = []
+    for side in (-1.0, 1.0):  # how far out the support's points can be told from its end
+        line = side * torch.linspace(0.5, 1000, 2000, dtype=torch.float64)
         value = transform(line)
-        back = transform.inv(value)
-        return support.check(value) & value.isfinite() & ((back - line).abs() <= 1e-3 * line.abs().clamp_min(1.0))
+        near = (transform.inv(value) - line).abs() <= 1e-3 * line.abs().clamp_min(1.0)
+        apart = near & value.isfinite() & support.check(value)
+        edges.append(side * math.inf if bool(apart.all()) else float(line[apart][-1]))
 
     def log_density(line: Tensor) -> Tensor:
-        inside = resolved(line)
-        value = transform(line[inside])
-        result = torch.full_like(line, -torch.inf)
-        result[inside] = law.log_prob(value) + transform.log_abs_det_jacobian(line[inside], value)
-        return result
+        value = transform(line.clamp(*edges))
+        height: Tensor = law.log_prob(value) + transform.log_abs_det_jacobian(line, value)
+        return height.where((line >= edges[0]) & (line <= edges[1]), -torch.inf)
 
     def density(point: float) -> float:
         return float(log_density(torch.tensor([point], dtype=torch.float64)).exp())
 
-    for side in (-1.0, 1.0):
-        line = side * torch.linspace(0.5, 1000, 2000, dtype=torch.float64)
-        seen = resolved(line)
-        if not bool(seen.all()) and density(float(line[seen][-1])) > 0.1 * MASS:
-            raise not_available(f"some mass of {law} is nearer to the support's end than float64 can tell")
+    if any(math.isfinite(edge) and density(edge) > 0.1 * MASS for edge in edges):
+        raise not_available(f"some mass of {law} is nearer to the support's end than float64 can tell")
     breaks = _breaks(law, transform, log_density)
-    ends = [-math.inf, *breaks, math.inf]
+    unit = breaks[-1] - breaks[0] or 1.0  # the quadrature of an infinite piece looks for mass at a distance of about 1
+
+    def scaled(point: float) -> float:
+        return unit * density(breaks[0] + unit * point)
+
+    ends = [-math.inf, *((point - breaks[0]) / unit for point in breaks), math.inf]
     pieces = [
-        integrate.quad(density, low, high, epsabs=PIECE, epsrel=PIECE, limit=200, full_output=1)[0]
-        for low, high in zip(ends[:-1], ends[1:], strict=True)
+        integrate.quad(scaled, low, high, epsabs=PIECE, epsrel=PIECE, limit=100, full_output=1)[0]
+        for low, high in pairwise(ends)
     ]
     below = torch.tensor(pieces, dtype=torch.float64).cumsum(0)
     return Mass(float(below[-1]), transform(torch.tensor(breaks, dtype=torch.float64)), below[:-1])
@@ -184,13 +190,13 @@ def _breaks(law: Distribution, transform: Transform, log_density: Callable[[Tens
     try:
         line = transform.inv(ask(law, "icdf", torch.tensor([0.02, 0.5, 0.98], dtype=torch.float64)))
         if bool(line.isfinite().all()):
-            return [float(point) for point in line.unique()]
+            return sorted({float(point) for point in line})
     except NotMeasured:
         pass
-    steps = torch.linspace(-25, 25, 2001, dtype=torch.float64).sinh() * (1e5 / math.sinh(25))
+    steps = torch.linspace(-40, 40, 3201, dtype=torch.float64).sinh() * (1e5 / math.sinh(40))
     mode = torch.zeros((), dtype=torch.float64)
-    for _ in range(4):  # steps grow by 2.5 %, so each round comes forty times nearer
+    for _ in range(12):  # steps grow by 2.5 %, so each round comes forty times nearer: a kink there must be met exactly
         mode = (mode + steps)[log_density(mode + steps).argmax()]
     heights = log_density(mode + steps)
     flanks = (mode + steps)[heights > heights.max() - 2.5]
-    return [float(point) for point in torch.stack([flanks.min(), mode, flanks.max()]).unique()]
+    return sorted({float(flanks.min()), float(mode), float(flanks.max())})

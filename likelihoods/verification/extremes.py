@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from likelihoods.verification.setting import Setting, in_support, not_applicable
+from likelihoods.verification.law import in_support, not_applicable
+from likelihoods.verification.setting import Setting
 
 LARGEST = {torch.float64: 100.0, torch.float32: 30.0}  # raw value of each dtype
-LINE = (0.0, 1e-8, 1.0, 30.0, 300.0)  # targets, either sign, on the line that the support is a transform of
+LINE = (0.0, 1e-8, 1.0, 10.0, 30.0, 300.0)  # targets, either sign, on the line that the support is a transform of
 COUNTS = (0, 1, 2, 10, 1000, 1_000_000)
 VALUES = 64  # of a finite support, from both ends
 
@@ -40,6 +42,8 @@ def _count(exact: Setting, setting: Setting) -> tuple[int, str]:
     nats = _exact_nats(exact, raw, target)
     fits = ~(nats.isfinite() & (nats.abs() > math.sqrt(torch.finfo(setting.dtype).max)))
     raw, target = raw[fits], target[fits]
+    if not len(raw):
+        raise ValueError(f"No extreme target is possible at an extreme raw value in {setting.dtype}.")
     broken = torch.zeros(len(raw), dtype=torch.bool)
     count = 0
     for value in (setting.value, setting.nats):
@@ -49,11 +53,17 @@ def _count(exact: Setting, setting: Setting) -> tuple[int, str]:
         wrong = torch.cat([~found.detach().isfinite()[:, None], ~gradient.isfinite()], -1)
         count += int(wrong.sum())
         broken |= wrong.any(-1)
-    where = f"{len(raw)} pairs in {str(setting.dtype).removeprefix('torch.')}, raw in [{rows.min():g}, {rows.max():g}]"
+    where = f"{len(raw)} pairs in {str(setting.dtype).removeprefix('torch.')}, raw in {_ranges(rows)}"
     if count:
         first = int(broken.nonzero()[0, 0])
         where += f", first at raw {raw[first].tolist()} and target {target[first].tolist()}"
     return count, where
+
+
+def _ranges(rows: Tensor) -> str:
+    """Return the range of each raw scalar, or the one of all."""
+    ranges = [f"[{column.min():g}, {column.max():g}]" for column in rows.T]
+    return " x ".join(ranges if len(set(ranges)) > 1 else ranges[:1])
 
 
 def _exact_nats(exact: Setting, raw: Tensor, target: Tensor) -> Tensor:
@@ -65,12 +75,17 @@ def _exact_nats(exact: Setting, raw: Tensor, target: Tensor) -> Tensor:
 def _targets(setting: Setting) -> Tensor:
     space = setting.space
     if space.values is not None:
-        return torch.cat([space.values[:VALUES], space.values[-VALUES:]]).unique(dim=0)
+        whole = len(space.values) <= 2 * VALUES
+        return space.values if whole else torch.cat([space.values[:VALUES], space.values[-VALUES:]])
     if space.start is not None:
         return torch.tensor([space.start + count for count in COUNTS], dtype=setting.dtype)
     assert space.transform is not None
     law = setting.law(setting.raws[0])
     points = torch.tensor(sorted({sign * size for size in LINE for sign in (-1, 1)}), dtype=setting.dtype)
-    shape = space.transform.inverse_shape(law.event_shape)
-    target: Tensor = space.transform(points.reshape(-1, *[1] * len(shape)).expand(-1, *shape))
-    return target[in_support(law, target)].unique(dim=0)
+    transform: Any = space.transform
+    shape = transform.inverse_shape(law.event_shape)
+    line = points.reshape(-1, *[1] * len(shape)).expand(-1, *shape)
+    target: Tensor = transform(line)
+    # not those that round to the support's end
+    apart = ((transform.inv(target) - line).abs() <= 1e-3 * line.abs().clamp_min(1.0)).reshape(len(line), -1).all(-1)
+    return target[in_support(law, target) & apart]

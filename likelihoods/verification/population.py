@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from likelihoods.verification.setting import NotMeasured, Setting, ask, not_applicable, not_available, worst
+from likelihoods.verification.law import ask, not_applicable, not_available, worst
+from likelihoods.verification.setting import Setting
 
+POPULATIONS = 3  # two functionals may agree on one by chance, medians of counts above all
 POPULATION = 7  # values, unless the support has fewer
 STARTS, SIMPLEX = 3, 8  # random starts; the widest raw output for which a simplex search is worth its time
 LARGEST = 1024  # finite supports up to here are populated whole: classes must be
@@ -23,12 +25,16 @@ def elicits(setting: Setting) -> tuple[float, float, str]:
     """Measure the minimiser of the expected loss against the functional of the population."""
     if setting.width == 0:
         raise not_applicable("nothing is predicted")
+    generator = setting.generator()
+    errors = [_error(setting, *_population(setting, generator)) for _ in range(POPULATIONS)]
+    how = f"{setting.entry.elicits.name} of {POPULATIONS} populations"
+    return worst(torch.tensor(errors, dtype=torch.float64)), ELICITS, how
+
+
+def _error(setting: Setting, values: Tensor, weights: Tensor) -> float:
     functional = setting.entry.elicits
-    values, weights = _population(setting)
-    expected = _expected(setting, values, weights)
-    raw = torch.from_numpy(_minimiser(expected, setting))
+    law = setting.law(torch.from_numpy(_minimiser(_expected(setting, values, weights), setting)))
     wanted = functional.of_population(values, weights, **setting.options)
-    law = setting.law(raw)
     try:
         with torch.no_grad():
             found = functional.of_law(law)
@@ -36,15 +42,14 @@ def elicits(setting: Setting) -> tuple[float, float, str]:
         raise not_available(f"{type(law).__name__} lacks what gives its {functional.name}") from None
     if found.shape != wanted.shape:
         raise ValueError(f"{functional.name} has shape {tuple(found.shape)} for a law, {tuple(wanted.shape)} for data.")
-    errors = (found - wanted) / wanted.abs().clamp_min(1.0)
-    return worst(errors), ELICITS, f"{functional.name} of {len(values)} values"
+    return worst((found - wanted) / wanted.abs().clamp_min(1.0))
 
 
-def _population(setting: Setting) -> tuple[Tensor, Tensor]:
+def _population(setting: Setting, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Return values in the support ``(n,)`` and irregular probabilities ``(n,)``."""
     if setting.likelihood.rank:
         raise not_available(f"targets have {setting.likelihood.rank} axes: populations are of numbers")
-    generator, space = setting.generator(), setting.space
+    space = setting.space
     if not setting.entry.elicits.unique:
         # near each other, as the law's scale has it, where the expected loss has one minimum
         shares = 0.3 + 0.4 * torch.rand(POPULATION, dtype=setting.dtype, generator=generator)
@@ -58,7 +63,7 @@ def _population(setting: Setting) -> tuple[Tensor, Tensor]:
     else:
         assert space.transform is not None
         values = space.transform(1.5 * torch.randn(POPULATION, dtype=setting.dtype, generator=generator) + 0.5)
-    weights = 0.2 + torch.rand(len(values), dtype=setting.dtype, generator=generator)
+    weights = 0.1 + torch.rand(len(values), dtype=setting.dtype, generator=generator)
     return values, weights / weights.sum()
 
 
@@ -110,7 +115,8 @@ def _in_space(expected: Callable[[Values], Values], setting: Setting) -> Values:
     def slope(raw: Values) -> Values:
         steps = STEP * np.eye(width)
         values = expected(np.concatenate([raw + s * steps for s in (1, -1, 2, -2)])).reshape(4, width)
-        return (8 * (values[0] - values[1]) - (values[2] - values[3])) / (12 * STEP)
+        found: Values = (8 * (values[0] - values[1]) - (values[2] - values[3])) / (12 * STEP)
+        return found
 
     starts = [optimize.OptimizeResult(x=raw, fun=one(raw)) for raw in setting.raws[:STARTS].numpy()]
     if width <= SIMPLEX:
@@ -120,7 +126,7 @@ def _in_space(expected: Callable[[Values], Values], setting: Setting) -> Values:
     # the quasi-Newton search knows a smooth minimum to more digits than the value shows; the line search gets into kinks
     for method, gain, options in (("BFGS", -DROP, {"gtol": 1e-11}), ("Powell", DROP, {"xtol": 1e-12, "ftol": 1e-16})):
         jac = slope if method == "BFGS" else None
-        with np.errstate(invalid="ignore"):  # inf - inf, outside the domain
+        with np.errstate(all="ignore"):  # inf - inf, outside the domain
             found = optimize.minimize(one, best.x, method=method, jac=jac, options=options)
         if found.fun < best.fun - gain * max(1.0, abs(best.fun)):
             best = found

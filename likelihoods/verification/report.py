@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import math
 import platform
@@ -83,7 +84,7 @@ class Report:
         """The number of claims of each status."""
         counts = Counter(claim.status for claim in self)
         order = (PASS, FAIL, NOT_APPLICABLE, NOT_AVAILABLE)
-        return f"{len(self)} claims: {', '.join(f'{counts[s]} {s}' for s in order if counts[s] or s == FAIL)}"
+        return f"{len(self)} claims: {', '.join(f'{counts[s]} {s}' for s in order if counts[s] or s in (PASS, FAIL))}"
 
     @property
     def table(self) -> pd.DataFrame:
@@ -99,8 +100,6 @@ class Report:
 
         An error that is not finite is written as null; its status is FAIL and its note says what it was.
         """
-        import likelihoods
-
         claims = [
             {
                 **asdict(claim),
@@ -110,8 +109,7 @@ class Report:
             for claim in self
         ]
         versions = {
-            "likelihoods": likelihoods.__version__,
-            "torch": torch.__version__,
+            **{package: _version(package) for package in ("likelihoods", "torch", "scipy")},
             "python": platform.python_version(),
         }
         whole = {"passed": self.passed, "seed": self.seed, "versions": versions, "claims": claims}
@@ -130,6 +128,13 @@ def _cells(claim: Claim) -> tuple[str, ...]:
     tolerance = "" if claim.tolerance is None else f"{claim.tolerance:.1e}"
     result = claim.status if claim.status == PASS or not claim.note else f"{claim.status}: {claim.note}"
     return claim.setting, claim.claim, error, tolerance, result
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"  # run from its folder
 
 
 def _text(options: dict[str, Any]) -> str:

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 
-from likelihoods.registry import Entry, entries, find
+from likelihoods.catalog import entries, find
+from likelihoods.registry import Entry
 from likelihoods.verification import density, identities
 from likelihoods.verification.extremes import extremes
+from likelihoods.verification.law import NotMeasured
 from likelihoods.verification.population import elicits
 from likelihoods.verification.report import FAIL, PASS, Claim, Report
-from likelihoods.verification.setting import NotMeasured, Setting
+from likelihoods.verification.setting import Setting
 
 Measure = Callable[[Setting], tuple[float, float, str]]
 
-CLAIMS: tuple[tuple[str, Measure], ...] = (
-    ("total mass", density.total_mass),
-    ("cdf", density.distribution_function),
-    ("sampler", density.sampler),
+IDENTITIES: tuple[tuple[str, Measure], ...] = (
     ("kernel value", identities.kernel_value),
     ("kernel gradient", identities.kernel_gradient),
     ("relation", identities.relation),
+)  # then what the relation says of the scale, identities.SCALE
+OTHERS: tuple[tuple[str, Measure], ...] = (
+    ("total mass", density.total_mass),
+    ("cdf", density.distribution_function),
+    ("sampler", density.sampler),
     ("elicits", elicits),
     ("finite", extremes),
 )
@@ -35,12 +39,12 @@ def verify(name: str | Entry | Sequence[str | Entry] | None = None, *, seed: int
 
     For each setting of the options among the row's examples:
 
-    * ``total mass``: the density integrates (or the mass sums) to 1;
-    * ``cdf``: the distribution function is that integral;
-    * ``sampler``: samples follow the distribution function (or the mass function);
     * ``kernel value``, ``kernel gradient``: the fast path equals the derivation;
     * ``relation``: the loss is what the row says of its negative log-likelihood;
     * ``offset`` (or ``weight``): what the relation leaves is free of the prediction (or is the weight of the target);
+    * ``total mass``: the density integrates (or the mass sums) to 1;
+    * ``cdf``: the distribution function is that integral;
+    * ``sampler``: samples follow the distribution function (or the mass function);
     * ``elicits``: the minimiser of the expected loss, over a population that the model did not make, is the functional;
     * ``finite``: values and gradients are finite at extreme raw outputs and targets, in float64 and float32.
 
@@ -62,7 +66,7 @@ def verify(name: str | Entry | Sequence[str | Entry] | None = None, *, seed: int
     >>> report.passed
     True
     >>> [claim.claim for claim in report if claim.options]
-    ['total mass', 'cdf', 'sampler', 'kernel value', 'kernel gradient', 'relation', 'weight', 'elicits', 'finite']
+    ['kernel value', 'kernel gradient', 'relation', 'weight', 'total mass', 'cdf', 'sampler', 'elicits', 'finite']
     """
     wanted: Iterable[str | Entry]
     wanted = entries() if name is None else [name] if isinstance(name, str | Entry) else name
@@ -80,28 +84,25 @@ def verify(name: str | Entry | Sequence[str | Entry] | None = None, *, seed: int
     return Report(tuple(found), seed)
 
 
-def _execute(entry: Entry, example: dict[str, Any], seed: int) -> Iterable[Claim]:
+def _execute(entry: Entry, example: dict[str, Any], seed: int) -> Iterator[Claim]:
+    claim = partial(Claim, entry.name, dict(example))
     try:
         setting = Setting.make(entry, example, seed)
+        setting.law(setting.raws)
         scale = None if setting.learned else identities.SCALE.get(type(setting.relation))
-    except Exception as error:
-        yield Claim(entry.name, dict(example), "can be built", None, None, FAIL, _describe(error))
+    except Exception as wrong:
+        yield claim("can be built", None, None, FAIL, _describe(wrong))
         return
-    claims = list(CLAIMS)
-    if scale is not None:
-        claims.insert(1 + claims.index(("relation", identities.relation)), scale)
-    for claim, measure in claims:
+    for name, measure in (*IDENTITIES, *([scale] if scale else []), *OTHERS):
         try:
             error, tolerance, note = measure(setting)
         except NotMeasured as lacking:
-            yield Claim(entry.name, dict(example), claim, None, None, lacking.status, str(lacking))
+            yield claim(name, None, None, lacking.status, str(lacking))
         except Exception as wrong:
-            yield Claim(entry.name, dict(example), claim, None, None, FAIL, _describe(wrong))
+            yield claim(name, None, None, FAIL, _describe(wrong))
         else:
             held = error <= tolerance  # not where it is NaN
-            if not math.isfinite(error):
-                note = f"the error is {error}; {note}"
-            yield Claim(entry.name, dict(example), claim, error, tolerance, PASS if held else FAIL, note)
+            yield claim(name, error, tolerance, PASS if held else FAIL, note)
 
 
 def _describe(error: Exception) -> str:

@@ -8,108 +8,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Categorical, Distribution, Transform, biject_to, constraints
+from torch.distributions import Categorical, Distribution, biject_to
 
 from likelihoods.likelihood import Likelihood
 from likelihoods.losses import Loss
 from likelihoods.registry import Entry
 from likelihoods.relations import Relation
-from likelihoods.verification.report import NOT_APPLICABLE, NOT_AVAILABLE
+from likelihoods.verification.law import NotMeasured, Space, ask, in_support, interior, not_applicable, space
 
 CLASSES = 4  # raw scalars of a likelihood that takes any number of them
 SIZES = (0.0, 1e-8, 1.0, 30.0, 100.0)  # of extreme raw values, of either sign; 0.5 and almost 1 are for probabilities
 RAWS = 64
+COLUMNS = 8  # of raw output that each take every extreme value, the others being ordinary
 COMBINATIONS = 256  # of extreme raw values, where a target takes several
-INTEGERS_FROM = type(constraints.nonnegative_integer)
-BOOLEAN = type(constraints.boolean)
-
-
-class NotMeasured(Exception):
-    """A claim that says nothing about this row, or needs what its distribution lacks."""
-
-    def __init__(self, status: str, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-
-
-def not_applicable(reason: str) -> NotMeasured:
-    """Return the exception that says that a claim would say nothing here."""
-    return NotMeasured(NOT_APPLICABLE, reason)
-
-
-def not_available(reason: str) -> NotMeasured:
-    """Return the exception that says that a claim needs what the distribution lacks."""
-    return NotMeasured(NOT_AVAILABLE, reason)
-
-
-def ask(law: Distribution, what: str, *arguments: Any) -> Any:
-    """Return a law's property, or the answer of its method, or say that the claim needs what the law lacks."""
-    try:
-        found = getattr(law, what)
-        return found(*arguments) if arguments else found
-    except NotImplementedError:
-        raise not_available(f"{type(law).__name__} has no {what}") from None
-
-
-@dataclass(frozen=True)
-class Space:
-    """Where the targets of a law live: finitely many values, or the counts from some number on, or a continuum.
-
-    Attributes:
-        values: ``(n, *event)``: every value, where they are finitely many.
-        start: the first count.
-        transform: from the real line (or a real vector) onto the continuum.
-    """
-
-    values: Tensor | None = None
-    start: int | None = None
-    transform: Transform | None = None
-
-
-def space(law: Distribution, dtype: torch.dtype) -> Space:
-    """Return where the targets of one law (batch shape ``()``) live."""
-    support = ask(law, "support")
-    if law.has_enumerate_support:
-        return Space(values=law.enumerate_support(expand=False))
-    if isinstance(support, BOOLEAN):
-        return Space(values=torch.tensor([0, 1], dtype=dtype))
-    if isinstance(support, constraints.integer_interval):
-        return Space(values=torch.arange(int(support.lower_bound), int(support.upper_bound) + 1, dtype=dtype))
-    if isinstance(support, INTEGERS_FROM):
-        return Space(start=int(support.lower_bound))
-    try:
-        return Space(transform=biject_to(support))
-    except NotImplementedError:
-        raise not_available(f"no way to walk through the support {support}") from None
-
-
-def in_support(law: Distribution, target: Tensor) -> Tensor:
-    """Return whether each target is possible and finite."""
-    inside: Tensor = ask(law, "support").check(target)
-    return inside & torch.isfinite(target).reshape(*inside.shape, -1).all(-1)
-
-
-def interior(law: Distribution) -> Tensor:
-    """Return for each law of a batch whether its parameters are strictly inside their constraints.
-
-    On the boundary (a probability of 0) a law is degenerate: its -inf is right, and no gradient can be asked of it.
-    """
-    inside = torch.ones(law.batch_shape, dtype=torch.bool)
-    try:
-        declared = law.arg_constraints
-    except NotImplementedError:
-        return inside
-    for name, constraint in declared.items():
-        check: Any = constraint.check
-        value = vars(law).get(name)  # as torch's validation: what is computed from other parameters is not checked
-        if not isinstance(value, Tensor) or _is_dependent(constraint):
-            continue
-        allowed = check(value)
-        if not constraint.is_discrete and constraint.event_dim == 0:
-            for side in (-torch.inf, torch.inf):
-                allowed = allowed & check(value.nextafter(torch.full_like(value, side)))
-        inside = inside & allowed
-    return inside
 
 
 @dataclass(frozen=True, eq=False)  # compared by identity, so that what is measured once can be cached by it
@@ -198,7 +109,12 @@ class Setting:
             found = torch.cat([found, tried[self.possible(tried)]])[:RAWS]
             if len(found) == RAWS:
                 return found
-        raise ValueError(f"{len(found)} of {6 * RAWS} random raw outputs give a law whose parameters are allowed.")
+        why = ""
+        try:
+            self.likelihood(noise[:1])
+        except ValueError as error:
+            why = f" The first: {error}"
+        raise ValueError(f"{len(found)} of {6 * RAWS} random raw outputs give a law with allowed parameters.{why}")
 
     def extremes(self, largest: float) -> Tensor:
         """Return extreme raw outputs, ``(n, width)``, from the part of the space where they give a law.
@@ -206,22 +122,27 @@ class Setting:
         Raises:
             ValueError: a value gives no law although values on both sides of it do: the link is broken there.
         """
-        values = [v for size in SIZES if size <= largest for v in ({-size, size} if size else {0.0})]
-        values = torch.tensor(sorted({*values, 0.5, 1 - 1e-8}), dtype=self.dtype).unique()
+        signed = {sign * size + 0.0 for size in SIZES if size <= largest for sign in (-1, 1)}
+        values = torch.tensor(sorted({*signed, 0.5, 1 - 1e-8}), dtype=self.dtype)
         if self.width == 0:
             return values.new_zeros(1, 0)
+        tried = []
+        for column in range(min(self.width, COLUMNS)):  # one extreme value among ordinary ones
+            single = self.raws[:1].repeat(len(values), 1)
+            single[:, column] = values
+            allowed = self.possible(single)
+            reached = values[allowed]
+            if len(reached):
+                hole = values[~allowed & (values > reached.min()) & (values < reached.max())]
+                if len(hole):
+                    raise ValueError(f"Raw {hole.tolist()} gives no law, although values on both sides of it do.")
+            tried.append(single[allowed])
         if len(values) ** self.width <= COMBINATIONS:
-            tried = torch.cartesian_prod(*[values] * self.width).reshape(-1, self.width)
+            several = torch.cartesian_prod(*[values] * self.width).reshape(-1, self.width)
         else:
             shape = COMBINATIONS, self.width
-            tried = values[torch.randint(len(values), shape, generator=self.generator())]
-        rows = tried[self.possible(tried)]
-        for column in rows.T:
-            between = (values >= column.min()) & (values <= column.max()) if len(rows) else values < values
-            missing = values[between & ~torch.isin(values, column)]
-            if len(missing):
-                raise ValueError(f"Raw {missing.tolist()} gives no law, although values on both sides of it do.")
-        return rows
+            several = values[torch.randint(len(values), shape, generator=self.generator())]
+        return torch.cat([*tried, several[self.possible(several)]])
 
     def law(self, raw: Tensor) -> Distribution:
         """Return the law of raw output ``(*batch, width)``.
@@ -278,14 +199,3 @@ class Setting:
         target = torch.cat(found)
         inside = in_support(law, target)
         return raws.expand(len(target), *raws.shape)[inside], target[inside]
-
-
-def worst(errors: Tensor) -> float:
-    """Return the largest error in size; NaN if there is one.
-
-    Raises:
-        ValueError: there is nothing to look at.
-    """
-    if errors.numel() == 0:
-        raise ValueError("There was no point at which to measure the claim.")
-    return float(errors.detach().abs().max())

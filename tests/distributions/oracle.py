@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import mpmath as mp
@@ -30,7 +30,7 @@ def log_prob(case: Case, rows: Rows) -> np.ndarray:
     return np.array([_log_prob(case, tuple(setting.items()), y) for setting, y in rows])
 
 
-@lru_cache(maxsize=None)
+@cache
 def _log_prob(case: Case, items: tuple[Any, ...], y: float) -> float:
     with mp.workdps(DIGITS):
         return float(case.log_prob(mp.mpf(y), **exact(dict(items))))
@@ -41,7 +41,7 @@ def log_cdf(case: Case, rows: Rows, upper: bool = False) -> np.ndarray:
     return np.array([_log_cdf(case, tuple(setting.items()), y, upper) for setting, y in rows])
 
 
-@lru_cache(maxsize=None)
+@cache
 def _log_cdf(case: Case, items: tuple[Any, ...], y: float, upper: bool) -> float:
     setting = dict(items)
     if case.cdf is None:
@@ -73,13 +73,13 @@ def slopes(
             for name, value in parameters.items():
                 if name in fixed(case):
                     continue
-                if isinstance(value, list):
-                    for j in range(len(value)):
-                        def moved(t: Any, name: str = name, value: list[Any] = value, j: int = j) -> Any:
-                            return formula(mp.mpf(point), **(parameters | {name: [*value[:j], t, *value[j + 1:]]}))
-                        slope[name, j] = _central(moved, value[j], unit)
-                else:
-                    slope[name] = _central(lambda t, n=name: formula(mp.mpf(point), **(parameters | {n: t})), value, unit)
+                for j, x in enumerate(value if isinstance(value, list) else [value]):
+
+                    def moved(t: Any, p: dict = parameters, point: float = point, name: str = name, j: int = j) -> Any:
+                        part = [*p[name][:j], t, *p[name][j + 1 :]] if isinstance(p[name], list) else t
+                        return formula(mp.mpf(point), **(p | {name: part}))
+
+                    slope[(name, j) if isinstance(value, list) else name] = _central(moved, x, unit)
             out.append(slope)
     return out
 
@@ -97,60 +97,68 @@ class Measure:
     its cdf. ``cuts`` are the places at which distribution functions can be asked for.
     """
 
-    def __init__(self, case: Case, setting: Setting, also: Sequence[float] = ()) -> None:
-        self.discrete = is_discrete(case)
+    def __init__(self, case: Case, setting: Setting, cuts: np.ndarray | None = None) -> None:
         self.low, self.high = ends(case, setting)
-        decades = -np.log(10.0) * np.arange(1.0, 211.0, 6.0)
-        inner = [quantiles(case, setting, decades, upper) for upper in (False, True)]
-        if self.discrete:
-            first, last = (snap(case, setting, float(y)) for y in (inner[0].min(), inner[1].max()))
-            self.y = self.cuts = _lattice(case, setting, max(self.low, first), min(self.high, last))
-            log_weight = np.zeros_like(self.y)
+        self._density = build(case, setting).log_prob
+        if is_discrete(case):
+            first, last = (snap(case, setting, float(y)) for y in _quantiles(case, setting)[[0, -1]])
+            self.cuts = self.y = _lattice(case, setting, max(self.low, first), min(self.high, last))
+            self._discrete, log_weight = True, np.zeros_like(self.y)
         else:
-            own = [y for s, y in (*grid(case), *deep(case)) if s == setting]
-            kinks = [] if case.kinks is None else [float(k) for k in case.kinks(**setting)]
-            middle = evaluate(case, [(setting, 0.5)], "icdf")[0]
-            cuts = _cuts(np.concatenate([*inner, own, kinks, [middle], also]), middle, self.low, self.high)
-            half, centre = 0.5 * np.diff(cuts), cuts[:-1] + 0.5 * np.diff(cuts)
-            y = centre[:, None] + half[:, None] * NODES
-            atoms = [a for a in case.atoms if self.low <= a <= self.high]
-            self.cuts, self.y = cuts, np.concatenate([y.ravel(), atoms])
-            log_weight = np.concatenate([np.log(half[:, None] * WEIGHTS).ravel(), np.zeros(len(atoms))])
-        order = np.argsort(self.y, kind="stable")
-        self.y, self.log_weight = self.y[order], log_weight[order]
-        self.log_density = build(case, setting).log_prob(torch.from_numpy(self.y)).numpy()
-        log_mass = self.log_weight + self.log_density
-        self.mass = np.exp(log_mass)
-        self._below = np.concatenate([[-np.inf], np.logaddexp.accumulate(log_mass)])
-        self._above = np.concatenate([np.logaddexp.accumulate(log_mass[::-1])[::-1], [-np.inf]])
+            self.cuts = _cuts(case, setting, self.low, self.high) if cuts is None else cuts
+            self._discrete = False
+            y, log_weight = _nodes(self.cuts[:-1], self.cuts[1:])
+            atoms = np.array([a for a in case.atoms if self.low <= a <= self.high])
+            y, log_weight = np.concatenate([y.ravel(), atoms]), np.concatenate([log_weight.ravel(), 0.0 * atoms])
+            order = np.argsort(y, kind="stable")
+            self.y, log_weight = y[order], log_weight[order]
+        self.log_density = self._density(torch.from_numpy(self.y)).numpy()
+        self._log_mass = log_weight + self.log_density
+        self.mass = np.exp(self._log_mass)
+        self._below = np.concatenate([[-np.inf], np.logaddexp.accumulate(self._log_mass)])
+        self._above = np.concatenate([np.logaddexp.accumulate(self._log_mass[::-1])[::-1], [-np.inf]])
 
     def log_cdf(self, y: float, upper: bool = False) -> float:
         """Return log P(Y <= y), or log P(Y > y)."""
-        return float((self._above if upper else self._below)[self._place(y)])
+        if self._discrete or y in self.cuts:
+            return float((self._above if upper else self._below)[self._place(y)])
+        k = int(np.searchsorted(self.cuts, y))
+        cut, low, high = (self.cuts[k], y, self.cuts[k]) if upper else (self.cuts[k - 1], self.cuts[k - 1], y)
+        inner, log_weight = _nodes(np.array([low]), np.array([high]))
+        part = np.logaddexp.reduce(self._density(torch.from_numpy(inner)).numpy() + log_weight, axis=None)
+        return float(np.logaddexp(self.log_cdf(cut, upper), part))
 
     def log_mass(self, low: float, high: float) -> float:
         """Return log P(low < Y <= high)."""
         part = slice(self._place(low), self._place(high))
-        return float(np.logaddexp.reduce((self.log_weight + self.log_density)[part], initial=-np.inf))
+        return float(np.logaddexp.reduce(self._log_mass[part], initial=-np.inf))
 
     def expect(self, f: np.ndarray) -> tuple[float, bool]:
         """Return E f, and whether the sum has converged: its outermost hundredths carry nothing."""
         with np.errstate(invalid="ignore", over="ignore"):
             terms = np.where(self.mass > 0, self.mass * f, 0.0)
         rim = max(1, len(terms) // 100)
-        size = np.abs(terms).sum()
-        return float(terms.sum()), bool(np.isfinite(size) and np.abs(terms[:rim]).sum() + np.abs(terms[-rim:]).sum() <= 1e-9 * size)
+        size, outermost = np.abs(terms).sum(), np.abs(terms[:rim]).sum() + np.abs(terms[-rim:]).sum()
+        return float(terms.sum()), bool(np.isfinite(size) and outermost <= 1e-9 * size)
 
     def _place(self, y: float) -> int:
         return int(np.searchsorted(self.y, y, side="right"))
 
 
-@lru_cache(maxsize=None)
+@cache
 def measure(case: Case, items: tuple[Any, ...], other: tuple[Any, ...] | None = None) -> Measure:
     """Return the law of a setting, given as tuple(setting.items()), as a measure; with the nodes of another one too."""
-    if other is None:
-        return Measure(case, dict(items))
-    return measure(case, items) if is_discrete(case) else Measure(case, dict(items), measure(case, other).cuts)
+    if other is None or other == items or is_discrete(case):
+        return Measure(case, dict(items)) if other is None else measure(case, items)
+    own, more = measure(case, items), measure(case, other).cuts
+    return Measure(case, dict(items), np.union1d(own.cuts, more[(more > own.low) & (more < own.high)]))
+
+
+def _quantiles(case: Case, setting: Setting) -> np.ndarray:
+    """Return points from the quantile at 1e-235 to that at 1 - 1e-235, well past the deepest rows, in steps of 1e-6."""
+    decades = -np.log(10.0) * np.arange(1.0, 241.0, 6.0)
+    lower, upper = (quantiles(case, setting, decades, side) for side in (False, True))
+    return np.sort(np.concatenate([lower, upper]))
 
 
 def _lattice(case: Case, setting: Setting, low: float, high: float) -> np.ndarray:
@@ -160,8 +168,18 @@ def _lattice(case: Case, setting: Setting, low: float, high: float) -> np.ndarra
     return points[(points >= low) & (points <= high)]
 
 
-def _cuts(points: np.ndarray, middle: float, low: float, high: float) -> np.ndarray:
-    """Sort the points and add more, so that no panel is long beside its distance to a finite end or to the centre."""
+def _nodes(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the nodes and log-weights of the panels from ``low`` to ``high``, a row each."""
+    half = 0.5 * (high - low)[:, None]
+    return low[:, None] + half * (1.0 + NODES), np.log(half * WEIGHTS)
+
+
+def _cuts(case: Case, setting: Setting, low: float, high: float) -> np.ndarray:
+    """Return quantiles and more, so that no panel is long beside its distance to a finite end or to the centre."""
+    own = [y for s, y in (*grid(case), *deep(case)) if s == setting]
+    kinks = [] if case.kinks is None else [float(k) for k in case.kinks(**setting)]
+    middle = evaluate(case, [(setting, 0.5)], "icdf")[0]
+    points = np.concatenate([_quantiles(case, setting), own, kinks, [middle]])
     cuts = np.unique(points[(points > low) & (points < high) & np.isfinite(points)])
     out = [cuts]
     for side, end, sign in ((cuts[cuts <= middle], low, 1.0), (cuts[cuts >= middle], high, -1.0)):
@@ -170,6 +188,7 @@ def _cuts(points: np.ndarray, middle: float, low: float, high: float) -> np.ndar
         away = away[away > 0]
         if np.isfinite(end):  # a density may rise without bound towards an end
             away = np.concatenate([away[0] * 4.0 ** np.arange(-60.0, 0.0), away])
+            away = away[away > np.finfo(float).tiny]
             out.append(np.array([end]))
         for a, b in itertools.pairwise(away):
             out.append(anchor + sign * np.geomspace(a, b, 1 + int(np.ceil(np.log(b / a) / np.log(4.0)))))

@@ -7,7 +7,7 @@ every parameter at every row from one backward pass.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -81,20 +81,22 @@ def slopes(
                     parts = np.zeros_like(rows[i][1] if name == "y" else rows[i][0][name], dtype=float)
                 else:
                     parts = gradient[place].double().numpy()
-                slope[i] |= {name: float(parts)} if parts.ndim == 0 else {
-                    (name, j): float(part) for j, part in enumerate(parts)
-                }
+                slope[i] |= (
+                    {name: float(parts)}
+                    if parts.ndim == 0
+                    else {(name, j): float(part) for j, part in enumerate(parts)}
+                )
     return out, slope
 
 
-@lru_cache(maxsize=None)
+@cache
 def fixed(case: Case) -> frozenset[str]:
     """Return the parameters without a gradient."""
     discrete = (k for k, c in case.family.arg_constraints.items() if getattr(c, "is_discrete", False))
     return frozenset(case.fixed) | frozenset(discrete)
 
 
-@lru_cache(maxsize=None)
+@cache
 def is_discrete(case: Case) -> bool:
     """Tell whether the family is a law of counts."""
     return bool(build(case, case.parameters[0]).support.is_discrete)
@@ -105,7 +107,7 @@ def ends(case: Case, setting: Setting) -> tuple[float, float]:
     return _ends(case, tuple(setting.items()))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _ends(case: Case, items: tuple[Any, ...]) -> tuple[float, float]:
     low, high = evaluate(case, [(dict(items), 0.0), (dict(items), 1.0)], "icdf")
     return float(low), float(high)
@@ -115,8 +117,10 @@ def rounded(row: Row) -> Row:
     """Return the row in numbers that float32 has."""
     setting, y = row
     with np.errstate(over="ignore"):
-        return {k: tuple(map(float, np.float32(v))) if isinstance(v, tuple) else float(np.float32(v))
-                for k, v in setting.items()}, float(np.float32(y))
+        return {
+            k: tuple(map(float, np.float32(v))) if isinstance(v, tuple) else float(np.float32(v))
+            for k, v in setting.items()
+        }, float(np.float32(y))
 
 
 def inside(case: Case, row: Row) -> bool:
@@ -134,7 +138,7 @@ def inside(case: Case, row: Row) -> bool:
     return is_discrete(case) or y in case.atoms or low < y < high
 
 
-@lru_cache(maxsize=None)
+@cache
 def grid(case: Case, probabilities: tuple[float, ...] = PROBABILITIES) -> Rows:
     """Return rows at the quantiles of each setting and at the case's own values."""
     rows: list[Row] = []
@@ -168,7 +172,7 @@ def _number(order: np.ndarray) -> np.ndarray:
     return np.where(order < 0, np.iinfo(np.int64).min - order, order).view(np.float64)
 
 
-@lru_cache(maxsize=None)
+@cache
 def deep(case: Case) -> Rows:
     """Return rows far in both tails, at probabilities down to 1e-200 as far as the law and float64 reach."""
     rows: list[Row] = []
@@ -186,7 +190,7 @@ def snap(case: Case, setting: Setting, y: float) -> float:
     if case.lattice is None:
         return float(np.floor(y))
     points = np.asarray([float(point) for point in case.lattice(**setting)])
-    return float(points[points <= y].max(initial=-np.inf))
+    return float(points[points <= y + 1e-9 * max(1.0, abs(y))].max(initial=-np.inf))  # a level may round to a hair below
 
 
 def at_kink(case: Case, row: Row, reach: float = 0.0) -> bool:
@@ -196,12 +200,13 @@ def at_kink(case: Case, row: Row, reach: float = 0.0) -> bool:
 
 
 def condition(rows: Rows, value: np.ndarray, slope: list[dict[Any, float]]) -> np.ndarray:
-    """Return max(1, |value|, |y d value/dy|, |p d value/dp|) at each row."""
+    """Return max(1, |value|, |y d value/dy|, |p d value/dp|) at each row; the slopes must be finite."""
     out = np.maximum(1.0, np.abs(value))
     for i, (setting, y) in enumerate(rows):
         for name, s in slope[i].items():
             x = y if name == "y" else setting[name[0]][name[1]] if isinstance(name, tuple) else setting[name]
-            out[i] = np.fmax(out[i], abs(x * s))
+            require(np.isfinite(s), f"the slope in {name} at {setting}, y = {y!r} is {s}")
+            out[i] = max(out[i], abs(x * s))
     return out
 
 

@@ -19,13 +19,16 @@ def check_moments(case: Case) -> None:
     for setting in case.parameters:
         law, measure = build(case, setting), oracle.measure(case, tuple(setting.items()))
         mean, variance = float(law.mean), float(law.variance)
-        require(float(law.stddev) == pytest.approx(variance**0.5, rel=1e-12, nan_ok=True), f"{case.name}{setting}: stddev")
+        require(
+            float(law.stddev) == pytest.approx(variance**0.5, rel=1e-12, nan_ok=True), f"{case.name}{setting}: stddev"
+        )
         spread = abs(variance) ** 0.5 if np.isfinite(variance) else 1.0
         centre, converged = measure.expect(measure.y)
         if converged:
             agree(case, "mean", [(setting, 0.0)], [mean], [centre], 1e-8 * max(abs(centre), spread))
-            square, converged = measure.expect((measure.y - centre) ** 2)
-            if converged:
+            with np.errstate(over="ignore"):
+                square, converged = measure.expect((measure.y - centre) ** 2)
+            if converged and not case.periodic:
                 agree(case, "variance", [(setting, 0.0)], [variance], [square], 1e-8 * square)
         if case.scipy is not None:
             _as_scipy(case, setting, "mean", mean, float(case.scipy(**setting).mean()), spread)
@@ -63,7 +66,10 @@ def check_mode(case: Case) -> None:
             inner = np.nextafter(float(mode), high if float(mode) == low else low)
             top = float(law.log_prob(torch.tensor(inner, dtype=torch.float64)))
         best = measure.log_density[~np.isin(measure.y, case.atoms)].max()
-        require(top >= best - 1e-9 * max(1.0, abs(best)), f"{case.name}{setting}: {top} at the mode {mode}, {best} elsewhere")
+        require(
+            top >= best - 1e-9 * max(1.0, abs(best)),
+            f"{case.name}{setting}: {top} at the mode {mode}, {best} elsewhere",
+        )
 
 
 def check_kl(case: Case) -> None:
@@ -85,7 +91,11 @@ def check_kl(case: Case) -> None:
         if (other[measure.mass > 1e-200] == -np.inf).any():
             require(got == np.inf, f"{case.name}: KL of {s} from {t} is {got}, not infinite")
             continue
-        want, converged = measure.expect(np.where(measure.mass > 0, measure.log_density - other, 0.0))
+        with np.errstate(
+            invalid="ignore"
+        ):  # both are -inf where a node has rounded to an end that the support leaves out
+            ratio = measure.log_density - other
+        want, converged = measure.expect(np.where(measure.mass > 0, ratio, 0.0))
         if converged or s is t:
             agree(case, f"KL from {t}", [(s, 0.0)], [got], [want], 1e-8 * max(1.0, abs(want)))
         else:

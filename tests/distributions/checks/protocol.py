@@ -6,7 +6,6 @@ import copy
 import io
 import math
 import pickle
-import warnings
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,9 @@ def _points(case: Case, setting: dict) -> torch.Tensor:
 
 
 def _equal(got: torch.Tensor, want: torch.Tensor) -> bool:
-    return got.shape == want.shape and got.dtype == want.dtype and torch.allclose(got, want, 1e-12, 1e-300, equal_nan=True)
+    return (
+        got.shape == want.shape and got.dtype == want.dtype and torch.allclose(got, want, 1e-12, 1e-300, equal_nan=True)
+    )
 
 
 def _unbroadcast(setting: dict) -> dict[str, torch.Tensor]:
@@ -45,7 +46,9 @@ def check_shapes(case: Case) -> None:
     for setting in case.parameters:
         law, single = case.family(**_unbroadcast(setting)), build(case, setting)
         batch = torch.Size((3, 2) if len(setting) > 1 else (3, 1))
-        require(law.batch_shape == batch and law.event_shape == (), f"{case.name}: batch {law.batch_shape}, want {batch}")
+        require(
+            law.batch_shape == batch and law.event_shape == (), f"{case.name}: batch {law.batch_shape}, want {batch}"
+        )
         _same_moments(case, law, single, batch)
         y = _points(case, setting)[0]
         for wide in (law.expand((5, *batch)), law.expand((5, *batch)).expand((4, 5, *batch))):
@@ -104,7 +107,9 @@ def check_numbers(case: Case) -> None:
             for method in (*POINTWISE, "icdf"):
                 at = torch.tensor([0.2, 0.7], dtype=dtype) if method == "icdf" else y.to(dtype)
                 got, want = getattr(law, method)(at), getattr(same, method)(at)
-                require(_equal(got, want), f"{case.name}.{method}: {got} from Python numbers, {want} from {dtype} tensors")
+                require(
+                    _equal(got, want), f"{case.name}.{method}: {got} from Python numbers, {want} from {dtype} tensors"
+                )
             kinds = {law.sample().dtype, law.sample((2,)).dtype, law.mode.dtype}
             kinds -= {torch.int64} if is_discrete(case) else set()  # an index, as in torch's Categorical
             for result in kinds:
@@ -132,7 +137,8 @@ def check_copies(case: Case) -> None:
         buffer = io.BytesIO()
         torch.save(law, buffer)
         buffer.seek(0)
-        for copied in (pickle.loads(pickle.dumps(law)), copy.deepcopy(law), copy.copy(law), torch.load(buffer, weights_only=False)):
+        loaded = (pickle.loads(pickle.dumps(law)), torch.load(buffer, weights_only=False))
+        for copied in (*loaded, copy.deepcopy(law), copy.copy(law)):
             require(type(copied) is type(law), f"{case.name}: a copy is a {type(copied).__name__}")
             require(_equal(copied.log_prob(y), law.log_prob(y)), f"{case.name}: a copy has another density")
             require(_equal(copied.expand((2,)).mean, law.mean.expand(2)), f"{case.name}: a copy cannot be expanded")
@@ -148,7 +154,10 @@ def check_parameters_are_validated(case: Case) -> None:
         bad = setting | {name: -1.5 if float(constraint.check(torch.tensor(-1.5))) == 0 else math.nan}
         with pytest.raises(ValueError, match=name):
             build(case, bad, validate_args=True)
-        require(build(case, setting, validate_args=False)._validate_args is False, f"{case.name}: validate_args=False is lost")
+        require(
+            build(case, setting, validate_args=False)._validate_args is False,
+            f"{case.name}: validate_args=False is lost",
+        )
 
 
 def check_enumeration(case: Case) -> None:
@@ -156,7 +165,9 @@ def check_enumeration(case: Case) -> None:
     for setting in case.parameters:
         law, wide = build(case, setting), case.family(**_unbroadcast(setting))
         finite = is_discrete(case) and bool(torch.isfinite(law.icdf(torch.tensor(1.0, dtype=torch.float64))))
-        require(law.has_enumerate_support == finite, f"{case.name}: has_enumerate_support is {law.has_enumerate_support}")
+        require(
+            law.has_enumerate_support == finite, f"{case.name}: has_enumerate_support is {law.has_enumerate_support}"
+        )
         if not finite:
             with pytest.raises(NotImplementedError):
                 law.enumerate_support()
@@ -164,8 +175,11 @@ def check_enumeration(case: Case) -> None:
         points = law.enumerate_support()
         total = float(law.log_prob(points).exp().sum())
         require(abs(total - 1) < 1e-10, f"{case.name}{setting}: enumerate_support covers {total}")
-        require(wide.enumerate_support(expand=True).shape == (len(points), *wide.batch_shape), f"{case.name}: enumerate_support")
-        require(wide.enumerate_support(expand=False).shape == (len(points), 1, 1), f"{case.name}: enumerate_support(expand=False)")
+        for expand, batch in ((True, wide.batch_shape), (False, (1,) * len(wide.batch_shape))):
+            shape = wide.enumerate_support(expand=expand).shape
+            require(
+                shape == (len(points), *batch), f"{case.name}: enumerate_support(expand={expand}) has shape {shape}"
+            )
 
 
 def check_compiles(case: Case) -> None:
@@ -182,9 +196,7 @@ def check_compiles(case: Case) -> None:
         default = torch.distributions.Distribution._validate_args
         try:
             torch._dynamo.reset()
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # dynamo's own, about autograd functions
-                got = torch.compile(density, fullgraph=True, backend="eager")(y, **parameters)
+            got = torch.compile(density, fullgraph=True, backend="eager")(y, **parameters)
         finally:  # the first compilation switches validation off for the whole process
             torch.distributions.Distribution.set_default_validate_args(default)
         require(_equal(got, want), f"{case.name}: compiled, validate_args={validate}: {got}, want {want}")
@@ -207,7 +219,9 @@ def check_functional(case: Case) -> None:
         leaves = {k: v.clone().requires_grad_() for k, v in free.items()}
         want = torch.autograd.grad(density(y, leaves | rest).sum(), list(leaves.values()))
         for name, w in zip(leaves, want, strict=True):
-            require(torch.allclose(got[name], w, 1e-9, 1e-12), f"{case.name}: vmap(grad) in {name}: {got[name]}, want {w}")
+            require(
+                torch.allclose(got[name], w, 1e-9, 1e-12), f"{case.name}: vmap(grad) in {name}: {got[name]}, want {w}"
+            )
 
 
 def check_class(case: Case) -> None:
@@ -221,4 +235,3 @@ def check_class(case: Case) -> None:
         computed = isinstance(vars(case.family).get(name), derived)
         require(name in law.__dict__ or computed, f"{case.name}.{name} is neither stored nor derived")
     require(np.isfinite(float(law.log_prob(_points(case, case.parameters[0])[0]))), f"{case.name}: log_prob")
-

@@ -10,7 +10,7 @@ import torch
 from tests.distributions.case import Case
 from tests.distributions.rows import build, evaluate, fixed, is_discrete, require, tensors
 
-DRAWS = 10_000
+DRAWS, SLOPES = 20_000, 4_000
 UNLIKELY = 1e-4  # a fixed seed: either it passes for ever or the sampler is wrong
 
 
@@ -26,17 +26,26 @@ def check_samples(case: Case) -> None:
     for setting in case.parameters:
         for dtype in (torch.float64, torch.float32):
             law, y = _draw(case, setting, dtype)
-            kind = y.dtype == dtype or is_discrete(case) and y.dtype == torch.int64  # an index, as in torch's Categorical
+            kind = y.dtype == dtype or (is_discrete(case) and y.dtype == torch.int64)  # as torch's Categorical
             require(y.shape == (DRAWS,) and kind and not y.requires_grad, f"{case.name}.sample: {y.dtype}, {y.shape}")
             y = y.to(dtype)
             lp = law.log_prob(y)
-            require(bool((lp > -torch.inf).all()), f"{case.name}{setting}: a sample in {dtype} lies outside the support")
+            require(
+                bool((lp > -torch.inf).all()), f"{case.name}{setting}: a sample in {dtype} lies outside the support"
+            )
             u = law.cdf(y).double()
             jumps = is_discrete(case) or torch.isin(y, torch.tensor(case.atoms, dtype=dtype))
             shift = torch.rand(DRAWS, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
             u = u - torch.where(torch.as_tensor(jumps), shift * lp.double().exp(), 0.0)
             chance = scipy.stats.kstest(u.numpy(), "uniform").pvalue
             require(chance > UNLIKELY, f"{case.name}{setting}: samples in {dtype} leave the cdf, p = {chance:.2g}")
+            scores = torch.special.ndtri(u.clamp(1e-9, 1.0 - 1e-9))  # a wrong scale shows in their variance
+            for name, error in (
+                ("mean", scores.mean() * DRAWS**0.5),
+                ("spread", (scores.var() - 1) * (DRAWS / 2) ** 0.5),
+            ):
+                wrong = f"{case.name}{setting}: the {name} of samples in {dtype} is off by {float(error):.1f} standard errors"
+                require(float(error.abs()) < 5.0, wrong)
 
 
 def check_goodness_of_fit(case: Case) -> None:
@@ -72,7 +81,7 @@ def check_rsample(case: Case) -> None:
     if not case.family.has_rsample:
         return
     for setting in case.parameters:
-        parameters = {k: v.expand(DRAWS, *v.shape[1:]).clone() for k, v in tensors([setting], torch.float64).items()}
+        parameters = {k: v.expand(SLOPES, *v.shape[1:]).clone() for k, v in tensors([setting], torch.float64).items()}
         free = {k: v.requires_grad_() for k, v in parameters.items() if k not in fixed(case)}
         law = case.family(**parameters)
         with torch.random.fork_rng():
@@ -92,8 +101,11 @@ def check_rsample(case: Case) -> None:
             scale = weighted * want / density.reshape(weighted.shape)
             gap = weighted * got - scale
             keep = torch.isfinite(gap)  # a sample beyond the digits of cdf says nothing
-            require(bool(keep.double().mean() > 0.99), f"{case.name}{setting}: slopes of rsample in {name} are not finite")
+            require(
+                bool(keep.double().mean() > 0.99), f"{case.name}{setting}: slopes of rsample in {name} are not finite"
+            )
             gap, scale = torch.where(keep, gap, 0.0), torch.where(keep, scale, 0.0)
             error = gap.mean(0).abs()
-            limit = 5 * gap.std(0) / DRAWS**0.5 + 1e-6 * scale.abs().mean(0) + 1e-12
-            require(bool((error <= limit).all()), f"{case.name}{setting}: slope of rsample in {name} is off by {error}, allowed {limit}")
+            limit = 5 * gap.std(0) / SLOPES**0.5 + 1e-6 * scale.abs().mean(0) + 1e-12
+            right = bool((error <= limit).all())
+            require(right, f"{case.name}{setting}: slope of rsample in {name} is off by {error}, allowed {limit}")

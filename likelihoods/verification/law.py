@@ -1,0 +1,115 @@
+"""What a claim may ask of a law: where its targets live, and whether its parameters are allowed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import Categorical, Distribution, Transform, biject_to, constraints
+
+from likelihoods.verification.report import NOT_APPLICABLE, NOT_AVAILABLE
+
+INTEGERS_FROM = type(constraints.nonnegative_integer)
+BOOLEAN = type(constraints.boolean)
+
+
+class NotMeasured(Exception):
+    """A claim that says nothing about this row, or needs what its distribution lacks."""
+
+    def __init__(self, status: str, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+def not_applicable(reason: str) -> NotMeasured:
+    """Return the exception that says that a claim would say nothing here."""
+    return NotMeasured(NOT_APPLICABLE, reason)
+
+
+def not_available(reason: str) -> NotMeasured:
+    """Return the exception that says that a claim needs what the distribution lacks."""
+    return NotMeasured(NOT_AVAILABLE, reason)
+
+
+def ask(law: Distribution, what: str, *arguments: Any) -> Any:
+    """Return a law's property, or the answer of its method, or say that the claim needs what the law lacks."""
+    try:
+        found = getattr(law, what)
+        return found(*arguments) if arguments else found
+    except NotImplementedError:
+        raise not_available(f"{type(law).__name__} has no {what}") from None
+
+
+@dataclass(frozen=True)
+class Space:
+    """Where the targets of a law live: finitely many values, or the counts from some number on, or a continuum.
+
+    Attributes:
+        values: ``(n, *event)``: every value, where they are finitely many.
+        start: the first count.
+        transform: from the real line (or a real vector) onto the continuum.
+    """
+
+    values: Tensor | None = None
+    start: int | None = None
+    transform: Transform | None = None
+
+
+def space(law: Distribution, dtype: torch.dtype) -> Space:
+    """Return where the targets of one law (batch shape ``()``) live."""
+    support = ask(law, "support")
+    if law.has_enumerate_support:
+        values = law.enumerate_support(expand=False)
+        return Space(values=values if isinstance(law, Categorical) else values.to(dtype))
+    if isinstance(support, BOOLEAN):
+        return Space(values=torch.tensor([0, 1], dtype=dtype))
+    if isinstance(support, constraints.integer_interval):
+        return Space(values=torch.arange(int(support.lower_bound), int(support.upper_bound) + 1, dtype=dtype))
+    if isinstance(support, INTEGERS_FROM):
+        return Space(start=int(support.lower_bound))
+    try:
+        return Space(transform=biject_to(support))
+    except NotImplementedError:
+        raise not_available(f"no way to walk through the support {support}") from None
+
+
+def in_support(law: Distribution, target: Tensor) -> Tensor:
+    """Return whether each target is possible and finite."""
+    inside: Tensor = ask(law, "support").check(target)
+    return inside & torch.isfinite(target).reshape(*inside.shape, -1).all(-1)
+
+
+def interior(law: Distribution) -> Tensor:
+    """Return for each law of a batch whether its parameters are strictly inside their constraints.
+
+    On the boundary (a probability of 0) a law is degenerate: its -inf is right, and no gradient can be asked of it.
+    """
+    inside = torch.ones(law.batch_shape, dtype=torch.bool)
+    try:
+        declared = law.arg_constraints
+    except NotImplementedError:
+        return inside
+    for name, constraint in declared.items():
+        check: Any = constraint.check
+        value = vars(law).get(name)  # as torch's validation: what is computed from other parameters is not checked
+        if not isinstance(value, Tensor) or constraints.is_dependent(constraint):  # type: ignore[no-untyped-call]
+            continue
+        allowed = check(value)
+        if not constraint.is_discrete and constraint.event_dim == 0:
+            for side in (-torch.inf, torch.inf):
+                allowed = allowed & check(value.nextafter(torch.full_like(value, side)))
+        inside = inside & allowed
+    return inside
+
+
+def worst(errors: Tensor) -> float:
+    """Return the largest error in size; NaN if there is one.
+
+    Raises:
+        ValueError: there is nothing to look at.
+    """
+    if errors.numel() == 0:
+        raise ValueError("There was no point at which to measure the claim.")
+    return float(errors.detach().abs().max())
