@@ -153,6 +153,14 @@ def test_a_density_is_never_ranked_against_a_mass():
     assert choice.left_out == {"poisson_nll": "it gives masses, and this target is scored by densities"}
 
 
+def test_exact_zeros_have_no_density_under_a_law_that_is_infinite_there():
+    rng = np.random.default_rng(21)
+    y = np.where(rng.uniform(size=200) < 0.02, 0.0, rng.gamma(2.0, size=200))
+    choice = choose(rng.normal(size=(200, 1)), y, ["gamma", "log_normal", "mse"])
+    assert set(choice.left_out) == {"gamma", "log_normal"}
+    assert "impossible under it, the first 0 in row" in choice.left_out["gamma"]
+
+
 def test_skill_is_bits_saved_by_the_columns():
     rng = np.random.default_rng(6)
     X = rng.normal(size=(4000, 1))

@@ -18,7 +18,6 @@ def state():
         "precision": torch.get_float32_matmul_precision(), "print": str(torch._tensor_str.PRINT_OPTS),
         "pyro": [pyro.settings.get(name) for name in sorted(pyro.settings.get())],
         "params": sorted(pyro.get_param_store().keys()), "stack": len(pyro.poutine.runtime._PYRO_STACK),
-        "warnings": len(__import__("warnings").filters),
     }
 before = state()
 import likelihoods

@@ -241,7 +241,7 @@ def test_impossible_targets_are_found_by_check():
     with pytest.raises(ValueError, match=r"row 0, is nan, and must be a number; it is missing"):
         lk.loss("mse").check(torch.tensor([math.nan, 1.0]))
     with pytest.raises(ValueError, match=r"row 1.*positive"):
-        lk.loss("gamma").check(torch.tensor([1.0, 0.0]))
+        lk.loss("log_normal").check(torch.tensor([1.0, 0.0]))
     with pytest.raises(ValueError, match=r"row 1 \(index \(1, 0\)\)"):
         lk.loss("gamma").check(torch.tensor([[1.0, 1.0], [-1.0, 1.0]]))
     with pytest.raises(TypeError):

@@ -185,14 +185,15 @@ def test_accessible(page):
 def test_names_show_as_text():
     attribute = '" onmouseover="alert(2)'
     evil = make(
-        scored("negative_binomial", 0.0),
-        scored(EVIL, 0.2),
+        scored("negative_binomial", 0.0, 0.02),
+        scored(EVIL, 0.0005, 0.02),
         scored(attribute, 0.4, flags=[f"a flag with {EVIL}"]),
         target=EVIL,
         columns=(EVIL, "{{ 7 * 7 }}"),
         decisions=(f"Column '{EVIL}' dropped: it is empty.",),
         dropped=1,
     )
+    assert EVIL in evil.tied  # and so in the recommendation, and among the leading assumptions
     page = Page(report.html(evil))
     assert not [tag for tag, _, _ in page.tags if tag == "script"]
     assert not [name for _, attributes, _ in page.tags for name in attributes if name.startswith("on")]
@@ -221,7 +222,9 @@ def test_degenerate_choices(kind, tmp_path):
 
 def test_same_bytes(choice):
     first = report.html(choice)
-    with matplotlib.rc_context({"font.size": 30, "svg.hashsalt": "other", "text.color": "red", "figure.dpi": 40}):
+    with matplotlib.rc_context(
+        {"font.size": 30, "svg.hashsalt": "other", "text.color": "red", "xtick.direction": "in"}
+    ):
         again = report.html(dataclasses.replace(choice, seconds=99.0))
     assert again.replace("99.00", "1.25") == first
 

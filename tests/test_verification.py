@@ -1,6 +1,7 @@
 """Every row of the table passes its claims, and each claim can fail."""
 
 import contextlib
+import dataclasses
 import json
 import math
 import random
@@ -85,7 +86,35 @@ def test_without_kernels(monkeypatch):
     assert {claim.claim for claim in report if claim.error is not None} == OF_LAW
 
 
-# Each claim can fail. The row that is broken is sound otherwise:
+# Each claim can fail. First the catalogue's own constants, then a row that is sound but for one thing.
+
+
+def moved(relation, part):
+    """The relation with one constant off by 1e-9."""
+    if isinstance(relation, Weighted):
+        return Weighted(lambda target: relation.weight(target) * (1 + 1e-9), relation.tilted)
+    if part == "scale":
+        return Affine(relation.scale * (1 + 1e-9), relation.offset)
+    return Affine(
+        relation.scale,
+        (lambda target: relation.offset(target) + 1e-9) if callable(relation.offset) else relation.offset + 1e-9,
+    )
+
+
+@pytest.mark.parametrize("part", ["scale", "offset"])
+@pytest.mark.parametrize("name", sorted(set(NAMES) & set(KERNELS)))
+def test_wrong_constant_in_the_catalogue(name, part):
+    entry = find(name)
+    example = entry.examples[-1]
+    weighted = isinstance(entry.law_relation(**example), Weighted)
+    broken = dataclasses.replace(
+        entry, examples=(example,), relation=lambda **options: moved(entry.relation(**options), part)
+    )
+    found = {claim.claim for claim in verify(broken).failures}
+    if part == "scale" or weighted:
+        assert found == OF_KERNEL | {"weight" if weighted else "offset"}
+    else:
+        assert found == {"kernel value", "relation"}
 
 
 def gaussian() -> Likelihood:
@@ -439,10 +468,12 @@ def test_torch_law(law, sources, holds, breaks):
 # The report
 
 
-def test_global_random_state_is_left_alone():
+def test_global_state_is_left_alone():
     torch.manual_seed(3)
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+    threads = torch.get_num_threads()
     verify("huber")
+    assert torch.get_num_threads() == threads
     assert torch.equal(torch.get_rng_state(), before[0])
     assert (np.random.get_state()[1] == before[1]).all()
     assert random.getstate() == before[2]

@@ -20,7 +20,7 @@ def gamma(concentration: float = 1.0) -> Likelihood:
     """The target is positive, with a mean of exp(prediction) and a standard deviation in proportion to it.
 
     Use it for amounts, durations and costs that never are 0. It elicits the mean under any law; the concentration does not
-    move the minimum. An exact 0 is impossible under it.
+    move the minimum. At an exact 0 the density is 0 or infinite unless the concentration is 1.
     """
     return Family(Gamma, mean=predicted("log"), concentration=concentration)
 

@@ -10,6 +10,8 @@ from likelihoods.distributions.binomial import Binomial
 from likelihoods.distributions.categorical import Categorical
 from likelihoods.distributions.cauchy import Cauchy
 from likelihoods.distributions.continuous_bernoulli import ContinuousBernoulli
+from likelihoods.distributions.dirichlet import Dirichlet
+from likelihoods.distributions.dirichlet_multinomial import DirichletMultinomial
 from likelihoods.distributions.discretized import Discretized
 from likelihoods.distributions.discretized_logistic import DiscretizedLogistic
 from likelihoods.distributions.epsilon_insensitive import EpsilonInsensitive
@@ -29,6 +31,7 @@ from likelihoods.distributions.laplace import Laplace
 from likelihoods.distributions.log_logistic import LogLogistic
 from likelihoods.distributions.log_normal import LogNormal
 from likelihoods.distributions.logistic import Logistic
+from likelihoods.distributions.multinomial import Multinomial
 from likelihoods.distributions.negative_binomial import NegativeBinomial
 from likelihoods.distributions.normal import Normal
 from likelihoods.distributions.ordered import OrderedCloglog, OrderedLogistic, OrderedProbit
@@ -50,6 +53,8 @@ __all__ = [
     "Categorical",
     "Cauchy",
     "ContinuousBernoulli",
+    "Dirichlet",
+    "DirichletMultinomial",
     "Discretized",
     "DiscretizedLogistic",
     "EpsilonInsensitive",
@@ -69,6 +74,7 @@ __all__ = [
     "LogLogistic",
     "LogNormal",
     "Logistic",
+    "Multinomial",
     "NegativeBinomial",
     "Normal",
     "OrderedCloglog",

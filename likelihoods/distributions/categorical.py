@@ -9,9 +9,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 
 from likelihoods.distributions.base import Value, derived, promote
-from likelihoods.distributions.index import Index, pick
-
-NARROW, FEW = 32, 1000  # torch's log_softmax is slow along a short axis, fast along a long one and for a single row
+from likelihoods.distributions.index import FEW, NARROW, Index, log_softmax, pick
 
 
 class Categorical(Index):
@@ -84,7 +82,7 @@ class Categorical(Index):
     def logits(self) -> Tensor:
         """The normalised logits: log P(k)."""
         if self._from_logits:
-            return self._param.log_softmax(-1)
+            return log_softmax(self._param)
         return self._param.log() - self._param.sum(-1, keepdim=True).log()
 
     @derived

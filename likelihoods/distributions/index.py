@@ -12,6 +12,8 @@ from torch.distributions import register_kl
 
 from likelihoods.distributions.base import Univariate, floating, log_indicator
 
+NARROW, FEW = 32, 1000  # torch's log_softmax is slow along a short axis, fast along a long one and for a single row
+
 
 class Index(Univariate, pyro.distributions.Categorical):  # type: ignore[misc]
     """A law on 0, …, K - 1. It is a Categorical for torch and Pyro: ``.probs`` and ``.logits`` are ``(..., K)``, normalised.
@@ -96,6 +98,14 @@ class Index(Univariate, pyro.distributions.Categorical):  # type: ignore[misc]
 
     def _indices(self) -> Tensor:
         return torch.arange(self._num_events, dtype=self._param.dtype, device=self._param.device)
+
+
+def log_softmax(logits: Tensor) -> Tensor:
+    """Return the normalised logits; torch's own kernel is slow along a short axis, unless there is a single row."""
+    if logits.shape[-1] > NARROW or logits.numel() < FEW:
+        return logits.log_softmax(-1)
+    shifted = logits - logits.detach().amax(-1, keepdim=True)
+    return shifted - shifted.exp().sum(-1, keepdim=True).log()
 
 
 def pick(table: Tensor, index: Tensor) -> Tensor:

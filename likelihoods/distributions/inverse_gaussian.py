@@ -95,7 +95,7 @@ class InverseGaussian(Univariate, TorchDistribution):  # type: ignore[misc]
     def icdf(self, value: Tensor) -> Tensor:
         """Return the quantile at the probability ``value``."""
         zero = torch.zeros((), dtype=self.mean.dtype, device=self.mean.device)
-        return invert(self, value, zero, zero + torch.inf, self.mode)
+        return invert(self, self._log_tails, value, zero, zero + torch.inf, self.mode)
 
     # Moments
 

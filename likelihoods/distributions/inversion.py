@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from likelihoods.distributions.base import Univariate, between, implicit, quantile
 
+Tails = Callable[[Tensor], tuple[Tensor, Tensor]]
 STEPS = 40  # a dozen halvings of the bracket, where Newton would creep, then half a dozen steps of Newton
 
 
-def invert(law: Univariate, probability: Tensor, low: Tensor, high: Tensor, start: Tensor) -> Tensor:
+def invert(
+    law: Univariate, tails: Tails, probability: Tensor, low: Tensor, high: Tensor, start: Tensor
+) -> Tensor:
     """Return the quantile at ``probability``, with slopes in it and in the law's parameters.
 
     Newton's method on the logarithm of the nearer tail, kept inside a bracket. On the half-line from 0 the bracket is
@@ -19,6 +24,7 @@ def invert(law: Univariate, probability: Tensor, low: Tensor, high: Tensor, star
 
     Args:
         law: a continuous law.
+        tails: its log_cdf and log_sf together, strictly within the support.
         probability: where; 0 and 1 give the ends of the support, anything outside [0, 1] gives NaN.
         low: lower end of the support.
         high: upper end of the support; inf for the half-line from 0.
@@ -35,7 +41,7 @@ def invert(law: Univariate, probability: Tensor, low: Tensor, high: Tensor, star
         left = torch.where(half_line, limits.smallest_normal, low_)
         right = torch.where(half_line, limits.max, high_)
         for _ in range(STEPS):
-            log_tail = torch.where(lower, law.log_cdf(y), law.log_sf(y))
+            log_tail = torch.where(lower, *tails(y))
             miss, unit = log_tail - log_p, sign * (log_tail - law.log_prob(y)).exp()
             excess = sign * miss
             left, right = torch.where(excess < 0, y, left), torch.where(excess > 0, y, right)

@@ -21,7 +21,7 @@ from likelihoods.distributions.base import (
     promote,
 )
 from likelihoods.distributions.inversion import invert
-from likelihoods.special import log_i0e, resultant_gap, symmetric_log_cdf
+from likelihoods.special import log1mexp, log_i0e, resultant_gap, symmetric_log_cdf
 
 LOG_2PI = math.log(2.0 * math.pi)
 NODES, WEIGHTS = (tuple(x.tolist()) for x in np.polynomial.legendre.leggauss(40))
@@ -124,7 +124,14 @@ class VonMises(Univariate, pyro.distributions.VonMises):  # type: ignore[misc]
         """Return the quantile at the probability ``value``, between loc - π and loc + π."""
         zero = torch.zeros_like(self.concentration)
         pi = _pi(zero)[0]
-        return self.loc + invert(VonMises(zero, self.concentration, validate_args=False), value, zero - pi, zero + pi, zero)
+        centred = VonMises(zero, self.concentration, validate_args=False)
+
+        def tails(y: Tensor) -> tuple[Tensor, Tensor]:
+            smaller = centred._log_upper_tail(y.abs())
+            larger = log1mexp(-smaller)
+            return torch.where(y < 0, smaller, larger), torch.where(y < 0, larger, smaller)
+
+        return self.loc + invert(centred, tails, value, zero - pi, zero + pi, zero)
 
     def log_mass(self, low: Tensor, high: Tensor) -> Tensor:
         """Return the log-probability of the arc from low, in the positive sense, to high; -inf if low >= high.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.distributions import Categorical
 
 from likelihoods.catalog import entries, find
@@ -108,7 +110,7 @@ def _admit(target: Target, base: Likelihood) -> tuple[str, Likelihood | None]:
             return "it gives masses, and this target is scored by densities", None
         return ("", base) if bool(fits.all()) else (_outside(target, fits), None)
     if target.step is None:
-        fits = support.check(target.values)
+        fits = support.check(target.values) & _finite(base, target.values)
         return ("", base) if bool(fits.all()) else (_outside(target, fits), None)
     if not isinstance(law, Univariate):
         return (
@@ -121,7 +123,19 @@ def _admit(target: Target, base: Likelihood) -> tuple[str, Likelihood | None]:
     return ("", Discretized(base, target.step)) if bool(fits.all()) else (_outside(target, fits), None)
 
 
-def _outside(target: Target, fits: torch.Tensor) -> str:
+def _finite(base: Likelihood, values: Tensor) -> Tensor:
+    """Return where the density is finite whatever the learned parameters: not at 0 under a gamma law."""
+    finite = torch.ones_like(values, dtype=torch.bool)
+    for move in (-0.5, 0.5):
+        moved = copy.deepcopy(base).double()
+        with torch.no_grad():
+            for parameter in moved.parameters():
+                parameter += move
+            finite &= torch.isfinite(moved._probe().log_prob(values))
+    return finite
+
+
+def _outside(target: Target, fits: Tensor) -> str:
     bad = ~fits
     row = int(bad.nonzero()[0])
     return f"{int(bad.sum()):,} targets are impossible under it, the first {target.values[row].item():g} in row {row}"
