@@ -9,9 +9,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from likelihoods import distributions, special
+    from likelihoods import distributions, divergences, special
     from likelihoods.catalog import entries, find, register, unregister
-    from likelihoods.combinators import Discretized
+    from likelihoods.combinators import Discretized, Hurdle, Mixture, ZeroInflated
     from likelihoods.likelihood import NLL, Family, Likelihood
     from likelihoods.links import Link
     from likelihoods.losses import Loss, loss
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "likelihoods.combinators": ("Discretized",),
+    "likelihoods.combinators": ("Discretized", "Hurdle", "Mixture", "ZeroInflated"),
     "likelihoods.likelihood": ("NLL", "Family", "Likelihood"),
     "likelihoods.links": ("Link",),
     "likelihoods.losses": ("Loss", "loss"),
@@ -34,7 +34,7 @@ _HOMES = {
     "likelihoods.verification": ("verify",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = ("distributions", "special")
+_MODULES = ("distributions", "divergences", "special")
 
 __all__ = [
     "NLL",
@@ -43,13 +43,17 @@ __all__ = [
     "Discretized",
     "Exact",
     "Family",
+    "Hurdle",
     "Likelihood",
     "Link",
     "Loss",
+    "Mixture",
     "Relation",
     "Weighted",
+    "ZeroInflated",
     "choose",
     "distributions",
+    "divergences",
     "entries",
     "find",
     "fixed",

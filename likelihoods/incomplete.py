@@ -25,7 +25,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from likelihoods.special import HALF_LOG_2PI, NEAR, analytic, log1mexp, near_log1pmx, polynomial, stirling, stirling_slope
+from likelihoods.special import (
+    HALF_LOG_2PI,
+    NEAR,
+    analytic,
+    log1mexp,
+    near_log1pmx,
+    polynomial,
+    stirling,
+    stirling_slope,
+)
 
 NODES = 28  # of the Gauss-Legendre rule on [0, 1]
 DEPTH = 37.0  # the integrand is dropped where it falls below exp(-DEPTH)

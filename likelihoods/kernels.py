@@ -40,7 +40,9 @@ def _log_cosh(raw: Tensor, target: Tensor, reduction: str) -> Tensor:
 def _gaussian_nll(raw: Tensor, target: Tensor, reduction: str, *, full: bool, eps: float) -> Tensor:
     mean, given = raw.unbind(-1)
     if _any_negative(given):
-        raise ValueError("A variance is negative; predict it through a link: NLL(Family(Normal, ..., scale=predicted())).")
+        raise ValueError(
+            "A variance is negative; predict it through a link: NLL(Family(Normal, ..., scale=predicted()))."
+        )
     variance = _floored(given, eps)
     value = 0.5 * (variance.log() + (mean - target) ** 2 / variance)
     return reduce(value + 0.5 * math.log(2 * math.pi) if full else value, reduction)

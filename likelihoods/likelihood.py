@@ -114,15 +114,23 @@ class Likelihood(nn.Module, abc.ABC):
 
     def _possible(self, target: Tensor, raw: Tensor | None) -> Tensor:
         probe = self._probe(raw, int(target.max()) + 1 if self.width is None and target.numel() else 1)
-        possible: Tensor = probe.support.check(target) & (target == target)
+        support = probe.support
+        assert support is not None  # torch's type allows it; no law here lacks one
+        possible: Tensor = support.check(target) & (target == target)
         return possible
 
     def _probe(self, raw: Tensor | None = None, classes: int = 1) -> Distribution:
         """Return the distribution at some raw output, to ask for what does not depend on it."""
-        if raw is None:
-            raw = torch.zeros(max(1, classes) if self.width is None else self.width)
         with torch.no_grad():
-            return self.forward(raw)
+            if raw is not None:
+                return self.forward(raw)
+            width = max(1, classes) if self.width is None else self.width
+            for value in (0.0, 1.0):  # a link may leave a parameter no room at 0
+                try:
+                    return self.forward(torch.full((width,), value))
+                except ValueError:
+                    continue
+            return self.forward(torch.full((width,), 0.5))
 
     def _support_text(self, raw: Tensor | None) -> str:
         return describe_support(self._probe(raw).support) if raw is not None or self.width is not None else "0, 1, 2, …"
@@ -208,7 +216,7 @@ class Family(Likelihood):
     def learn(self, *names: str) -> Family:
         """Return a copy in which each named constant parameter is learned, starting at its present value."""
         made: dict[str, Any] = {}
-        for name, source in self.sources.items():
+        for name, source in self.named_sources():
             if name in names and isinstance(source, Fixed):
                 made[name] = learned(source.value)
             else:
@@ -296,7 +304,7 @@ def reduce(values: Tensor, reduction: str) -> Tensor:
     return values.sum() if reduction == "sum" else values
 
 
-def describe_support(support: constraints.Constraint) -> str:
+def describe_support(support: constraints.Constraint | None) -> str:
     """Return a support in words.
 
     >>> describe_support(constraints.positive)
@@ -312,7 +320,7 @@ def describe_support(support: constraints.Constraint) -> str:
         constraints.unit_interval: "the interval [0, 1]",
         constraints.simplex: "the probability vectors",
     }
-    if support in words:
+    if support is not None and support in words:
         return words[support]
     if isinstance(support, constraints.integer_interval):
         return f"the integers {int(support.lower_bound)} to {int(support.upper_bound)}"

@@ -209,4 +209,3 @@ def _claim(name: str, spellings: Sequence[str]) -> None:
             )
     for spelling in spellings:
         _NAMES[_key(spelling)] = name
-

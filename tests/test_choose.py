@@ -284,6 +284,15 @@ def test_the_snippet_runs_as_printed_and_the_loss_is_finite(make):
     assert all(parameter.dtype == torch.float32 for parameter in loss.parameters())
 
 
+def test_the_snippet_imports_a_class_of_another_package():
+    rng = np.random.default_rng(22)
+    third = lk.Family(torch.distributions.Gumbel, loc=lk.predicted(), scale=lk.learned())
+    choice = choose(rng.normal(size=(60, 1)), rng.gumbel(size=60), {"third": third}, cv=2)
+    assert choice.pit is not None
+    assert "import torch.distributions.gumbel" in choice.snippet
+    exec(choice.snippet, {})
+
+
 def test_a_users_likelihood_and_a_registered_row_take_part():
     rng = np.random.default_rng(16)
     X = rng.normal(size=(500, 1))

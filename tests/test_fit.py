@@ -52,7 +52,9 @@ def test_poisson_and_negative_binomial_are_statsmodels_on_the_shipped_table():
     X, y = double(frame.drop(columns="mdvis").to_numpy()), double(frame["mdvis"])
     poisson = fit(lk.Family(D.Poisson, rate=predicted("log")), X, y)
     expected = witness["discrete.RandHIE.poisson"]
-    assert -poisson.nll * len(y) == pytest.approx(expected["llf"], abs=1e-4)  # Stata's, which kept the columns in float32
+    assert -poisson.nll * len(y) == pytest.approx(
+        expected["llf"], abs=1e-4
+    )  # Stata's, which kept the columns in float32
     again = sm.Poisson(y.numpy(), sm.add_constant(X.numpy())).fit(disp=0, method="newton")
     assert -poisson.nll * len(y) == pytest.approx(again.llf, abs=1e-7)
     slopes = poisson.coefficients[:, 0].tolist()

@@ -216,6 +216,12 @@ def test_inside_a_pyro_model():
     torch.testing.assert_close(trace.log_prob_sum(), torch.distributions.Normal(raw, 0.5).log_prob(y).sum())
 
 
+def test_a_link_without_room_at_zero():
+    likelihood = lk.Family(D.Normal, loc=predicted(), scale=predicted("identity"))
+    likelihood.check(torch.zeros(3))
+    assert lk.NLL(likelihood)(torch.ones(3, 2), torch.zeros(3)).isfinite()
+
+
 def test_fixed_in_words():
     assert lk.Family(D.Normal, loc=predicted(), scale=fixed(2.0))(torch.zeros(1)).scale.item() == 2.0
 

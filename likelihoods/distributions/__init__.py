@@ -23,6 +23,7 @@ from likelihoods.distributions.gumbel import Gumbel
 from likelihoods.distributions.half_cauchy import HalfCauchy
 from likelihoods.distributions.half_normal import HalfNormal
 from likelihoods.distributions.huber import Huber, huber_log_normalizer
+from likelihoods.distributions.hurdle import Hurdle
 from likelihoods.distributions.hyperbolic_secant import HyperbolicSecant
 from likelihoods.distributions.inverse_gamma import InverseGamma
 from likelihoods.distributions.inverse_gaussian import InverseGaussian
@@ -31,6 +32,7 @@ from likelihoods.distributions.laplace import Laplace
 from likelihoods.distributions.log_logistic import LogLogistic
 from likelihoods.distributions.log_normal import LogNormal
 from likelihoods.distributions.logistic import Logistic
+from likelihoods.distributions.mixture import Mixture
 from likelihoods.distributions.multinomial import Multinomial
 from likelihoods.distributions.negative_binomial import NegativeBinomial
 from likelihoods.distributions.normal import Normal
@@ -38,9 +40,12 @@ from likelihoods.distributions.ordered import OrderedCloglog, OrderedLogistic, O
 from likelihoods.distributions.pareto import Pareto
 from likelihoods.distributions.poisson import Poisson
 from likelihoods.distributions.student_t import StudentT
+from likelihoods.distributions.tweedie import Tweedie
 from likelihoods.distributions.uniform import Uniform
 from likelihoods.distributions.von_mises import VonMises
+from likelihoods.distributions.von_mises_fisher import VonMisesFisher
 from likelihoods.distributions.weibull import Weibull
+from likelihoods.distributions.zero_inflated import ZeroInflated
 
 __all__ = [
     "AsymmetricLaplace",
@@ -66,6 +71,7 @@ __all__ = [
     "HalfCauchy",
     "HalfNormal",
     "Huber",
+    "Hurdle",
     "HyperbolicSecant",
     "InverseGamma",
     "InverseGaussian",
@@ -74,6 +80,7 @@ __all__ = [
     "LogLogistic",
     "LogNormal",
     "Logistic",
+    "Mixture",
     "Multinomial",
     "NegativeBinomial",
     "Normal",
@@ -83,9 +90,12 @@ __all__ = [
     "Pareto",
     "Poisson",
     "StudentT",
+    "Tweedie",
     "Uniform",
     "VonMises",
+    "VonMisesFisher",
     "Weibull",
+    "ZeroInflated",
     "barron_log_normalizer",
     "huber_log_normalizer",
 ]

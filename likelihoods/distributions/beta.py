@@ -117,7 +117,10 @@ class Beta(Univariate, pyro.distributions.Beta):  # type: ignore[misc]
         validate_args: bool | None = None,
     ) -> None:
         given = {
-            "concentration1": concentration1, "concentration0": concentration0, "mean": mean, "precision": precision
+            "concentration1": concentration1,
+            "concentration0": concentration0,
+            "mean": mean,
+            "precision": precision,
         }
         first, second = choose("Beta", given, ("concentration1", "concentration0"), ("mean", "precision"))
         self.__dict__[first], self.__dict__[second] = promote(given[first], given[second])
@@ -181,7 +184,9 @@ class Beta(Univariate, pyro.distributions.Beta):  # type: ignore[misc]
         """Return the quantile at the probability ``value``."""
         p = between(value, 0.0, 1.0, torch.full_like(value, 0.5))
         lower = p <= 0.5
-        logit = betaincinv(self.concentration1, self.concentration0, torch.where(lower, p.log(), torch.log1p(-p)), lower)
+        logit = betaincinv(
+            self.concentration1, self.concentration0, torch.where(lower, p.log(), torch.log1p(-p)), lower
+        )
         root = logit.sigmoid().to(p.dtype)
         low = root < torch.finfo(p.dtype).tiny  # the quantile is 0, or 1, to this dtype
         inner = low | (root == 1.0)
@@ -207,7 +212,9 @@ class Beta(Univariate, pyro.distributions.Beta):  # type: ignore[misc]
         a, b = self.concentration1 - 1.0, self.concentration0 - 1.0
         peaked = (a > 0.0) & (b > 0.0)
         inner = torch.where(peaked, a, 1.0) / torch.where(peaked, a + b, 1.0)
-        return self._full(torch.where(peaked, inner, torch.where(a > b, 1.0, torch.where(a < b, 0.0, 0.5 * (a == 0.0)))))
+        return self._full(
+            torch.where(peaked, inner, torch.where(a > b, 1.0, torch.where(a < b, 0.0, 0.5 * (a == 0.0))))
+        )
 
     def entropy(self) -> Tensor:
         """Return the entropy in nats, in Stirling's tails and their slopes."""

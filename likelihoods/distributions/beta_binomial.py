@@ -86,7 +86,9 @@ class BetaBinomial(Count, pyro.distributions.BetaBinomial):  # type: ignore[misc
         *,
         validate_args: bool | None = None,
     ) -> None:
-        self.concentration1, self.concentration0, self.total_count = promote(concentration1, concentration0, total_count)
+        self.concentration1, self.concentration0, self.total_count = promote(
+            concentration1, concentration0, total_count
+        )
         self._settle(validate_args)
 
     @constraints.dependent_property(is_discrete=True, event_dim=0)
@@ -109,7 +111,9 @@ class BetaBinomial(Count, pyro.distributions.BetaBinomial):  # type: ignore[misc
     def _log_tails(self, count: Tensor) -> tuple[Tensor, Tensor]:
         """Sum the masses from both ends, and take the larger tail for the complement of the smaller one."""
         points = self.enumerate_support()
-        mass = torch.where(points <= self.total_count, self._log_mass(torch.minimum(points, self.total_count)), -torch.inf)
+        mass = torch.where(
+            points <= self.total_count, self._log_mass(torch.minimum(points, self.total_count)), -torch.inf
+        )
         above = torch.logcumsumexp(mass.flip(0), 0).flip(0)
         tails = torch.logcumsumexp(mass, 0), torch.cat([above[1:], torch.full_like(above[:1], -torch.inf)])
         shape = torch.broadcast_shapes(count.shape, self._batch_shape)

@@ -32,9 +32,7 @@ def _mass(count: Tensor, total: Tensor, p: Tensor, q: Tensor, log_p: Tensor, log
     return torch.where(count == 0.0, none, torch.where(rest == 0.0, total * log_p, inner))
 
 
-mass = analytic(
-    _mass, None, None, None, None, lambda count, *_: count, lambda count, total, *_: total - count
-)
+mass = analytic(_mass, None, None, None, None, lambda count, *_: count, lambda count, total, *_: total - count)
 
 
 class Binomial(Count, pyro.distributions.Binomial):  # type: ignore[misc]
@@ -147,7 +145,12 @@ def _kl_binomial_binomial(p: Binomial, q: Binomial) -> Tensor:
         return n * each
 
     def coefficients(count: Tensor, _: Tensor) -> Tensor:
-        return torch.lgamma(n + 1.0) - torch.lgamma(n - count + 1.0) - torch.lgamma(m + 1.0) + torch.lgamma(m - count + 1.0)
+        return (
+            torch.lgamma(n + 1.0)
+            - torch.lgamma(n - count + 1.0)
+            - torch.lgamma(m + 1.0)
+            + torch.lgamma(m - count + 1.0)
+        )
 
     more = torch.where(m > n, (m - n).clamp(min=0.0) * chances(q)[3], 0.0)
     return torch.where(n > m, torch.inf, n * each + p._support_sum(coefficients) - more)

@@ -25,13 +25,8 @@ from likelihoods.distributions.base import (
     promote,
     quantile,
 )
-from likelihoods.special import (
-    LOG_2,
-    expm1_ratio_log,
-    expm1_ratio_log_curvature,
-    expm1_ratio_log_slope,
-    log1mexp,
-)
+from likelihoods.removable import expm1_ratio_log, expm1_ratio_log_curvature, expm1_ratio_log_slope
+from likelihoods.special import LOG_2, log1mexp
 
 
 class ContinuousBernoulli(Univariate, pyro.distributions.ContinuousBernoulli):  # type: ignore[misc]

@@ -91,7 +91,9 @@ class Count(Univariate, abc.ABC):
             p = torch.where(proper, p, 0.5)
             end = torch.as_tensor(self.end, dtype=p.dtype, device=p.device).expand(p.shape)
             normal = self.mean + self.stddev * torch.special.ndtri(p)
-            guess = torch.minimum(normal.to(p.dtype).nan_to_num(nan=0.0).round().clamp(0.0, LARGEST), (end - 1.0).clamp(min=0.0))
+            guess = torch.minimum(
+                normal.to(p.dtype).nan_to_num(nan=0.0).round().clamp(0.0, LARGEST), (end - 1.0).clamp(min=0.0)
+            )
             good = self.cdf(guess) >= p
             low, high = torch.where(good, -1.0, guess), torch.where(good, guess, end)  # cdf(low) < p <= cdf(high)
             step, searched = torch.ones_like(guess), torch.where(good, guess <= 0.0, guess + 1.0 >= end)

@@ -9,8 +9,32 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints, kl_divergence, register_kl
 
-from likelihoods.distributions.base import Parametric, Value, floating, log_indicator, promote
+from likelihoods.distributions.base import Parametric, Value, floating, promote
 from likelihoods.distributions.gamma import Gamma, by_rate
+from likelihoods.special import analytic
+from likelihoods.wide import FEW, digamma_block, in_blocks, is_wide, lgamma, lgamma_block
+
+HUGE = 1e300  # stands for -log 0: times 0 it is 0, and any power of 0 comes out infinite
+
+
+def _cut_log(value: Tensor) -> Tensor:
+    """Return log y in float64; at 0 and inf (and below 0) it is finite, so that times 0 it is 0."""
+    return value.double().clamp(min=0.0).log().clamp(-HUGE, HUGE)
+
+
+def _part_block(value: Tensor, a: Tensor) -> Tensor:
+    a = a.double()
+    return _cut_log(value).mul_(a - 1.0).sub_(lgamma_block(a))
+
+
+_slope_ = analytic(
+    lambda value, a: in_blocks(lambda y, b: _cut_log(y).sub_(digamma_block(b.double())), value, a),
+    lambda value, a: value.reciprocal(),
+    lambda value, a: -torch.polygamma(1, a),
+)
+_part_ = analytic(
+    lambda value, a: in_blocks(_part_block, value, a), lambda value, a: (a - 1.0) / value, _slope_
+)  # of y^(a - 1) / Γ(a), for tensors of one shape
 
 
 class Dirichlet(Parametric, pyro.distributions.Dirichlet):  # type: ignore[misc]
@@ -34,28 +58,43 @@ class Dirichlet(Parametric, pyro.distributions.Dirichlet):  # type: ignore[misc]
     def __init__(self, concentration: Value, *, validate_args: bool | None = None) -> None:
         (self.concentration,) = promote(concentration)
         if self.concentration.dim() < 1:
-            raise ValueError("Dirichlet got concentration of shape (); give a tensor of shape (..., K) for K categories.")
+            raise ValueError(
+                "Dirichlet got concentration of shape (); give a tensor of shape (..., K) for K categories."
+            )
         self._settle(validate_args, event_dim=1)
 
     # Density
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return the log-density in nats, ``(...)``; -inf off the simplex, on its boundary the limit."""
+        """Return the log-density in nats, ``(...)``; -inf off the simplex.
+
+        On the boundary it is the limit as the coordinates that are 0 there go to 0 together.
+        """
         value = floating(value, self.concentration)
-        total = self.concentration.sum(-1, keepdim=True)
-        positive = value > 0
-        inside = positive & (value < torch.inf)
-        share = torch.where(inside, value, 0.5)
-        parts = by_rate(share, self.concentration, total)
-        edge = torch.xlogy(self.concentration.detach() - 1.0, 0.0)  # the sign of its infinity; 0 where a is 1
-        parts = torch.where(inside | value.isnan(), parts, torch.where(edge == 0, total.log(), edge))
-        excess = (torch.where(inside, value, 0.0).sum(-1, keepdim=True) - 1.0) * total
-        density = parts.sum(-1) + (excess - by_rate(torch.ones_like(total), total, total)).squeeze(-1)
-        never = ((value == 0) & (edge < 0)).any(-1)  # whatever the other coordinates do there
-        on_simplex = self.support.check(value) & ~never
-        density = torch.where(on_simplex | value.isnan().any(-1), density, 0.0)
-        missing = torch.where(value.isnan().any(-1), torch.nan, log_indicator(on_simplex, density))
-        return density + missing
+        density = self._precise(value) if is_wide(self.concentration) else self._plain(value)
+        missing = torch.where(density.isnan(), density, -torch.inf)
+        return torch.where(self.support.check(value), density, missing)
+
+    def _plain(self, value: Tensor) -> Tensor:
+        """Return the log-density as it is written, in float64 and rounded."""
+        a = self.concentration
+        if a.shape == value.shape and a.numel() >= FEW:
+            parts = _part_(value, a)
+        else:
+            parts = (a.double() - 1.0) * _cut_log(value) - lgamma(a.double())
+        return (parts.sum(-1) + lgamma(a.double().sum(-1))).to(value.dtype)
+
+    def _precise(self, value: Tensor) -> Tensor:
+        """Return the log-density from those of the gamma variables and of their sum, which cancel nothing."""
+        a = self.concentration
+        total = a.sum(-1, keepdim=True)
+        outside = (value <= 0) | (value == torch.inf)
+        parts = by_rate(torch.where(outside, 0.5, value), a, total)
+        parts = torch.where(outside, (1.0 - a.detach()) * HUGE + total.log(), parts).sum(-1, keepdim=True)
+        excess = (torch.where(outside, 0.0, value).sum(-1, keepdim=True) - 1.0) * total
+        density = (parts + excess - by_rate(torch.ones_like(total), total, total)).squeeze(-1)
+        limit = torch.where(density > 0, torch.inf, -torch.inf).to(density.dtype)
+        return torch.where(density.abs() > 1e-20 * HUGE, limit, density)
 
     # Moments
 

@@ -14,6 +14,23 @@ from likelihoods.distributions.beta_binomial import BetaBinomial
 from likelihoods.distributions.dirichlet import Dirichlet
 from likelihoods.distributions.multinomial import Compositions, Multinomial
 from likelihoods.distributions.negative_binomial import mass_by_mean
+from likelihoods.special import analytic
+from likelihoods.wide import FEW, in_blocks, is_wide, lgamma, lgamma_block, lgamma_rise, rise_block, rise_slope_block
+
+
+def _part_block(a: Tensor, count: Tensor) -> Tensor:
+    count = count.double()
+    return rise_block(a.double(), count).sub_(lgamma_block(count + 1.0))
+
+
+_slope_ = analytic(
+    lambda a, count: in_blocks(lambda b, k: rise_slope_block(b.double(), k.double()), a, count),
+    lambda a, count: torch.polygamma(1, a + count) - torch.polygamma(1, a),
+    None,
+)
+_part_ = analytic(
+    lambda a, count: in_blocks(_part_block, a, count), _slope_, None
+)  # of Γ(y + a) / (y! Γ(a)), for tensors of one shape
 
 
 class DirichletMultinomial(Parametric, pyro.distributions.DirichletMultinomial):  # type: ignore[misc]
@@ -64,16 +81,32 @@ class DirichletMultinomial(Parametric, pyro.distributions.DirichletMultinomial):
         """Return the log-mass in nats, ``(...)``; -inf where the counts are no counts or do not add up to the trials."""
         value = floating(value, self.concentration)
         count = torch.minimum(value.clamp(min=0.0).floor(), self.total_count.unsqueeze(-1))
-        size = self.concentration
-        mass = mass_by_mean(count, size * self._ratio(), size).sum(-1) - self._log_total()
+        mass = self._precise(count) if is_wide(self.concentration) else self._plain(count)
         return mass + log_indicator(self.support.check(value), mass)
+
+    def _plain(self, count: Tensor) -> Tensor:
+        """Return the log-mass as it is written, in float64 and rounded."""
+        a, n = self.concentration, self.total_count.double()
+        count = count.detach()
+        if a.shape == count.shape and a.numel() >= FEW:
+            parts = _part_(a, count)
+        else:
+            parts = lgamma_rise(a.double(), count.double()) - lgamma(count.double() + 1.0)
+        return (parts.sum(-1) - lgamma_rise(a.double().sum(-1), n) + lgamma(n + 1.0)).to(a.dtype)
+
+    def _precise(self, count: Tensor) -> Tensor:
+        """Return the log-mass from those of the negative binomial counts and of their sum, which cancel nothing."""
+        size = self.concentration
+        return mass_by_mean(count, size * self._ratio(), size).sum(-1) - self._log_total()
 
     # Moments
 
     @property
     def mean(self) -> Tensor:
         """The mean, ``(..., K)``."""
-        return self._full(self.total_count.unsqueeze(-1) * self.concentration / self.concentration.sum(-1, keepdim=True))
+        return self._full(
+            self.total_count.unsqueeze(-1) * self.concentration / self.concentration.sum(-1, keepdim=True)
+        )
 
     @property
     def variance(self) -> Tensor:

@@ -150,7 +150,9 @@ class Gamma(Univariate, pyro.distributions.Gamma):  # type: ignore[misc]
         value = floating(value, self.concentration)
         inside = self.rate * between(value, 0.0, torch.inf, torch.ones_like(value))
         below, above = log_gammainc(self.concentration, inside)
-        return at_ends(below, value, 0.0, torch.inf, -torch.inf, 0.0), at_ends(above, value, 0.0, torch.inf, 0.0, -torch.inf)
+        return at_ends(below, value, 0.0, torch.inf, -torch.inf, 0.0), at_ends(
+            above, value, 0.0, torch.inf, 0.0, -torch.inf
+        )
 
     def icdf(self, value: Tensor) -> Tensor:
         """Return the quantile at the probability ``value``."""

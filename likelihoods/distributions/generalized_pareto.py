@@ -19,7 +19,8 @@ from likelihoods.distributions.base import (
     promote,
     quantile,
 )
-from likelihoods.special import expm1_ratio, log1mexp, log1p_by, one_minus_exp
+from likelihoods.removable import expm1_ratio, log1p_by
+from likelihoods.special import log1mexp, one_minus_exp
 
 
 class GeneralizedPareto(Univariate, pyro.distributions.GeneralizedPareto):  # type: ignore[misc]

@@ -7,7 +7,6 @@ from typing import Any
 import pyro.distributions
 import torch
 from torch import Tensor
-from torch.distributions import constraints
 from torch.distributions.kl import kl_divergence, register_kl
 from torch.distributions.transforms import PowerTransform, Transform
 

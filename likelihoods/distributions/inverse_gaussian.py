@@ -11,7 +11,16 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints, register_kl
 
-from likelihoods.distributions.base import Univariate, Value, at_ends, between, floating, implicit, log_positive, promote
+from likelihoods.distributions.base import (
+    Univariate,
+    Value,
+    at_ends,
+    between,
+    floating,
+    implicit,
+    log_positive,
+    promote,
+)
 from likelihoods.distributions.inversion import invert
 from likelihoods.special import e1_scaled, polynomial
 

@@ -13,9 +13,7 @@ Tails = Callable[[Tensor], tuple[Tensor, Tensor]]
 STEPS = 40  # a dozen halvings of the bracket, where Newton would creep, then half a dozen steps of Newton
 
 
-def invert(
-    law: Univariate, tails: Tails, probability: Tensor, low: Tensor, high: Tensor, start: Tensor
-) -> Tensor:
+def invert(law: Univariate, tails: Tails, probability: Tensor, low: Tensor, high: Tensor, start: Tensor) -> Tensor:
     """Return the quantile at ``probability``, with slopes in it and in the law's parameters.
 
     Newton's method on the logarithm of the nearer tail, kept inside a bracket. On the half-line from 0 the bracket is
@@ -65,3 +63,48 @@ def invert(
 def pathwise(law: Univariate, sample: Tensor) -> Tensor:
     """Return the sample with the slopes in the law's parameters that keep its probability."""
     return implicit(law, sample)
+
+
+def smallest(law: Univariate, probability: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Return the smallest floating-point number y in [low, high] with P(Y <= y) >= probability, for any law on the line.
+
+    It halves the set of floating-point numbers, so that neither jumps nor flat stretches of the distribution function
+    matter, and no step is ever wasted on an empty part of the line. Where the law has a density at y, y has the slopes
+    that keep its probability; at a jump, and after a gap, it has none.
+
+    Args:
+        law: any law on the line.
+        probability: strictly between 0 and 1.
+        low: at most the quantile.
+        high: at least the quantile.
+    """
+    with torch.no_grad():
+        low, high, _ = torch.broadcast_tensors(low, high, probability)
+        below, found = _order(low) - 1, _order(high)
+        below = torch.maximum(below, _order(torch.full_like(low, -torch.inf)))
+        while bool((below < found - 1).any()):
+            middle = (below >> 1) + (found >> 1) + (below & found & 1)
+            enough = law.cdf(_number(middle, low.dtype)) >= probability
+            below, found = torch.where(enough, below, middle), torch.where(enough, middle, found)
+        y = _number(found, low.dtype)
+    if law.support.is_discrete or not torch.is_grad_enabled():
+        return y
+    log_cdf, log_sf = law.log_tails(y)
+    lower = log_cdf < log_sf
+    tail, sign = torch.where(lower, log_cdf, log_sf), torch.where(lower, 1.0, -1.0)
+    with torch.no_grad():
+        slope = torch.exp(law.log_prob(y) - tail) * sign
+        jump = (log_cdf.exp() - probability).abs() > 1e-3 * torch.minimum(probability, 1.0 - probability)
+        slope = torch.where(jump | (slope == 0.0), torch.inf, slope)
+    moved = tail - tail.detach() - sign * (probability - probability.detach()) * torch.exp(-tail.detach())
+    return y - moved / slope
+
+
+def _order(x: Tensor) -> Tensor:
+    """Return the place of each number among the floating-point numbers."""
+    bits = x.contiguous().view(torch.int64 if x.dtype == torch.float64 else torch.int32)
+    return torch.where(bits < 0, torch.iinfo(bits.dtype).min - bits, bits)
+
+
+def _number(order: Tensor, dtype: torch.dtype) -> Tensor:
+    return torch.where(order < 0, torch.iinfo(order.dtype).min - order, order).view(dtype)

@@ -14,6 +14,7 @@ from likelihoods.distributions.binomial import Binomial
 from likelihoods.distributions.categorical import Categorical
 from likelihoods.distributions.index import log_softmax
 from likelihoods.special import HALF_LOG_2PI, NEAR, analytic, near_log1pmx, stirling
+from likelihoods.wide import FEW, in_blocks, is_wide, lgamma, lgamma_block
 
 
 def _log_part(count: Tensor, mean: Tensor, log_mean: Tensor) -> Tensor:
@@ -27,6 +28,16 @@ def _log_part(count: Tensor, mean: Tensor, log_mean: Tensor) -> Tensor:
 
 
 _log_part_ = analytic(_log_part, None, None, lambda count, mean, log_mean: count - mean)
+
+
+def _plain_block(count: Tensor, log_p: Tensor) -> Tensor:
+    count = count.double()
+    return log_p.double().clamp_(min=-1e300).mul_(count).sub_(lgamma_block(count + 1.0))
+
+
+_plain_ = analytic(
+    lambda count, log_p: in_blocks(_plain_block, count, log_p), None, lambda count, log_p: count
+)  # p^count / count!, for tensors of one shape
 
 
 class Multinomial(Parametric, pyro.distributions.Multinomial):  # type: ignore[misc]
@@ -110,15 +121,28 @@ class Multinomial(Parametric, pyro.distributions.Multinomial):  # type: ignore[m
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-mass in nats, ``(...)``; -inf where the counts are no counts or do not add up to the trials."""
         value = floating(value, self._param)
-        total = self.total_count.unsqueeze(-1)
-        count = torch.minimum(value.detach().clamp(min=0.0).floor(), total)
-        mean = total * self.probs
-        if "logits" in self.__dict__:
-            parts = _log_part_(count, mean, total.log() + self.logits)
-        else:
-            parts = _log_part_(count, mean, total.log() + _log_nonzero(self.probs))
-        mass = parts.sum(-1) - _log_part(total, total, total.log()).squeeze(-1)
+        count = torch.minimum(value.detach().clamp(min=0.0).floor(), self.total_count.unsqueeze(-1))
+        mass = self._precise(count) if is_wide(self._param) else self._plain(count)
         return mass + log_indicator(self.support.check(value), mass)
+
+    def _plain(self, count: Tensor) -> Tensor:
+        """Return the log-mass as it is written, in float64 and rounded: -1e300 becomes -inf, but times a count of 0 it is 0."""
+        log_p = self.logits if "logits" in self.__dict__ else _log_nonzero(self.probs)
+        n = self.total_count.double()
+        if log_p.shape == count.shape and log_p.numel() >= FEW:
+            parts = _plain_(count, log_p)
+        else:
+            parts = count.double() * log_p.double().clamp(min=-1e300) - lgamma(count.double() + 1.0)
+        with torch.no_grad():  # 0 but for rounding, which counts once a trial; its slope is 0
+            norm = n * in_blocks(lambda x: x.double().exp_(), log_p).sum(-1).log()
+        return (parts.sum(-1) - norm + lgamma(n + 1.0)).to(log_p.dtype)
+
+    def _precise(self, count: Tensor) -> Tensor:
+        """Return the log-mass from those of the Poisson counts and of their sum, which cancel nothing."""
+        total = self.total_count.unsqueeze(-1)
+        log_p = self.logits if "logits" in self.__dict__ else _log_nonzero(self.probs)
+        parts = _log_part_(count, total * self.probs, total.log() + log_p)
+        return parts.sum(-1) - _log_part(total, total, total.log()).squeeze(-1)
 
     # Moments
 

@@ -37,7 +37,13 @@ def _mass_in_size(count: Tensor, size: Tensor, p: Tensor, q: Tensor, log_p: Tens
 
 
 mass = analytic(
-    _mass, None, _mass_in_size, None, None, lambda count, *_: count, lambda count, size, *_: size.expand_as(count + size)
+    _mass,
+    None,
+    _mass_in_size,
+    None,
+    None,
+    lambda count, *_: count,
+    lambda count, size, *_: size.expand_as(count + size),
 )
 
 

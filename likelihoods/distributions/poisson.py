@@ -33,7 +33,7 @@ poisson_log_mass = analytic(
 
 
 class Poisson(Count, pyro.distributions.Poisson):  # type: ignore[misc]
-    """The Poisson law, with mass rate^y exp(-rate) / y! at y = 0, 1, 2, …
+    """The Poisson law, with mass rate^y exp(-rate) / y! at the counts y.
 
     Args:
         rate: mean and variance, not negative.

@@ -7,7 +7,6 @@ from typing import Any
 import pyro.distributions
 import torch
 from torch import Tensor
-from torch.distributions import constraints
 
 from likelihoods.distributions.base import Univariate, Value, at_ends, between, floating, implicit, promote, quantile
 from likelihoods.incomplete import betaincinv, log_betainc
@@ -95,9 +94,7 @@ class StudentT(Univariate, pyro.distributions.StudentT):  # type: ignore[misc]
     tensor(-1.4189)
     """
 
-    def __init__(
-        self, df: Value, loc: Value = 0.0, scale: Value = 1.0, *, validate_args: bool | None = None
-    ) -> None:
+    def __init__(self, df: Value, loc: Value = 0.0, scale: Value = 1.0, *, validate_args: bool | None = None) -> None:
         self.df, self.loc, self.scale = promote(df, loc, scale)
         self._settle(validate_args)
 
@@ -164,7 +161,9 @@ class StudentT(Univariate, pyro.distributions.StudentT):  # type: ignore[misc]
     def entropy(self) -> Tensor:
         """Return the entropy in nats."""
         half = 0.5 * self.df
-        growth = (half + 0.5) * half_step_slope(half) + 0.5 + 0.5 / self.df  # (df + 1)/2 times the mean of log(1 + z²/df)
+        growth = (
+            (half + 0.5) * half_step_slope(half) + 0.5 + 0.5 / self.df
+        )  # (df + 1)/2 times the mean of log(1 + z²/df)
         return self._full(HALF_LOG_2PI - half_step(half) + growth + self.scale.log())
 
     # Sampling

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.distributions import register_kl
 
+from likelihoods.bessel import log_i0e, resultant_gap
 from likelihoods.distributions.base import (
     Univariate,
     Value,
@@ -21,7 +22,7 @@ from likelihoods.distributions.base import (
     promote,
 )
 from likelihoods.distributions.inversion import invert
-from likelihoods.special import log1mexp, log_i0e, resultant_gap, symmetric_log_cdf
+from likelihoods.special import log1mexp, symmetric_log_cdf
 
 LOG_2PI = math.log(2.0 * math.pi)
 NODES, WEIGHTS = (tuple(x.tolist()) for x in np.polynomial.legendre.leggauss(40))
@@ -97,7 +98,9 @@ class VonMises(Univariate, pyro.distributions.VonMises):  # type: ignore[misc]
         deviation = sign * self._deviation(sign * between(value, -torch.inf, torch.inf, loc))
         pi = _pi(deviation)[0]
         tail = symmetric_log_cdf(between(deviation, -pi, pi, torch.zeros_like(deviation)), self._log_upper_tail)
-        return at_ends(at_ends(tail, deviation, -pi, pi, -torch.inf, 0.0), value, -torch.inf, torch.inf, -torch.inf, 0.0)
+        return at_ends(
+            at_ends(tail, deviation, -pi, pi, -torch.inf, 0.0), value, -torch.inf, torch.inf, -torch.inf, 0.0
+        )
 
     def _log_upper_tail(self, a: Tensor) -> Tensor:
         """Return the log-probability of deviations between a and π, 0 <= a < π, with the density at a taken out.
@@ -146,6 +149,10 @@ class VonMises(Univariate, pyro.distributions.VonMises):  # type: ignore[misc]
         rest = self.log_sf(torch.where(across, start, self.loc.detach()))
         mass = torch.where(across, torch.logaddexp(torch.where(across, line, 0.0), rest), line)
         return torch.where(finite & (high - low >= 2.0 * math.pi), 0.0, mass)
+
+    def log_cell(self, centre: Tensor, width: Value) -> Tensor:
+        """Return the log-probability of the arc of that width about a centre."""
+        return self.log_mass(centre - 0.5 * width, centre + 0.5 * width)
 
     # Moments
 

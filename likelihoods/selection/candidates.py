@@ -104,6 +104,7 @@ def _admit(target: Target, base: Likelihood) -> tuple[str, Likelihood | None]:
         if target.kind != "binary":
             return "it is for classes, and the target is a number", None
     support = law.support
+    assert support is not None  # torch's type allows it; no law that can be fitted lacks one
     if support.is_discrete:
         fits = support.check(target.values)
         if target.step is None:
@@ -130,8 +131,8 @@ def _finite(base: Likelihood, values: Tensor) -> Tensor:
         moved = copy.deepcopy(base).double()
         with torch.no_grad():
             for parameter in moved.parameters():
-                parameter += move
-            finite &= torch.isfinite(moved._probe().log_prob(values))
+                parameter.add_(move)
+            finite = finite & torch.isfinite(moved._probe().log_prob(values))
     return finite
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from likelihoods.likelihood import NLL, Likelihood
+from likelihoods.likelihood import NLL, Family, Likelihood
 from likelihoods.selection.describe import Target
 
 if TYPE_CHECKING:
@@ -141,8 +141,7 @@ class Choice:
         first = np.unique(self.target.values.numpy())[:4].tolist()
         learned = " (its learned parameters train along)" if any(True for _ in best.likelihood.parameters()) else ""
         return (
-            "import torch\n"
-            "import likelihoods as lk\n\n"
+            f"{self._imports()}\n"
             f"likelihood = {best.likelihood.code()}\n"
             f"loss = lk.NLL(likelihood)  # nats a row{learned}\n\n"
             f"network = torch.nn.Linear({len(self.columns)}, likelihood.width)  # or any network of yours\n"
@@ -195,6 +194,11 @@ class Choice:
         if rest:
             text += f" Not distinguishable from it on these data: {', '.join(rest)}; it is the simplest of them."
         return text
+
+    def _imports(self) -> str:
+        families = [m.family.__module__ for m in self._recommended().likelihood.modules() if isinstance(m, Family)]
+        foreign = sorted({m for m in families if not m.startswith("likelihoods.distributions.") and m != "__main__"})
+        return "".join(f"import {name}\n" for name in ("torch", *foreign)) + "import likelihoods as lk\n"
 
     def _recommended(self) -> Scored:
         if self.best is None:

@@ -97,6 +97,8 @@ def describe(y: Any, kind: str | None = None, name: str = "y") -> Target:
         words.append(
             f"{tied:.0%} of the rows repeat a value, on no lattice: a density can grow without bound on such data."
         )
+    elif distinct > 1:
+        words.append(f"The smallest spacing of its values is {np.diff(np.unique(values)).min():.3g}.")
     if distinct == 1:
         words.append("It is constant: no loss can be chosen on it.")
     return Target(name, kind, torch.from_numpy(values), (), lattice if rounded else None, tuple(words))

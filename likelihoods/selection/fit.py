@@ -78,21 +78,25 @@ def fit(likelihood: Likelihood, X: Tensor, y: Tensor, start: Fit | None = None) 
     spread = torch.where(spread > 1e-12 * X.abs().amax(0), spread, torch.inf)  # a constant column adds nothing
     alone = _Model(likelihood, X[:, :0], y)
     if start is None:
-        theta, *outcome = _newton(alone, _search(alone, y), None)
+        theta, nll, converged, iterations, unbounded = _newton(alone, _search(alone, y), None)
     else:
         theta = alone.pack(start, mean[:0], spread[:0])
     if X.shape[1] or start is not None:
         model = _Model(likelihood, (X - mean) / spread, y)
         natural = alone.squared(theta)  # the scale of u: that of the model without columns
         begin = model.widen(theta) if start is None else model.pack(start, mean, spread)
-        theta, *outcome = _newton(model, begin, natural)
+        theta, nll, converged, iterations, unbounded = _newton(model, begin, natural)
     else:
         model = alone
     coefficients = model.coefficients(theta)
     slopes = coefficients[1:] / spread[:, None]
     coefficients = torch.cat([(coefficients[0] - mean @ slopes)[None], slopes])
-    nll, converged, iterations, unbounded = outcome
     return Fit(model.settled(theta), coefficients, nll, converged, iterations, unbounded)
+
+
+def _discrete(likelihood: Likelihood) -> bool:
+    support = likelihood._probe().support
+    return support is not None and bool(support.is_discrete)
 
 
 def _distinct(X: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -124,7 +128,7 @@ class _Model:
         # a step of u that is surely long: of a raw output the spread of the target, of a learned value a factor of e
         spread = max(1.0, float(y.double().std(correction=0)))
         self.longest = X.new_tensor([spread] * self.width + [1.0] * sum(self.sizes))
-        self.discrete = bool(likelihood._probe().support.is_discrete)
+        self.discrete = _discrete(likelihood)
         self.origin = torch.cat([p.reshape(-1) for p in self.learned.values()]) if self.learned else X.new_zeros(0)
 
     def u(self, theta: Tensor) -> Tensor:

@@ -190,7 +190,9 @@ def snap(case: Case, setting: Setting, y: float) -> float:
     if case.lattice is None:
         return float(np.floor(y))
     points = np.asarray([float(point) for point in case.lattice(**setting)])
-    return float(points[points <= y + 1e-9 * max(1.0, abs(y))].max(initial=-np.inf))  # a level may round to a hair below
+    return float(
+        points[points <= y + 1e-9 * max(1.0, abs(y))].max(initial=-np.inf)
+    )  # a level may round to a hair below
 
 
 def at_kink(case: Case, row: Row, reach: float = 0.0) -> bool:

@@ -9,7 +9,10 @@ from likelihoods.distributions import Barron, Cauchy, Normal, barron_log_normali
 
 Y = torch.tensor([-1e9, -40.0, -6.0, -2.5, -1.0, -0.2, 0.0, 1e-9, 0.7, 1.0, 3.0, 9.0, 200.0], dtype=torch.float64)
 P = torch.tensor([1e-200, 1e-9, 0.1, 0.5, 0.8, 1 - 1e-9], dtype=torch.float64)
-NAMED = {0.0: Cauchy(0.0, 2.0**0.5 * torch.ones((), dtype=torch.float64)), 2.0: Normal(torch.zeros((), dtype=torch.float64))}
+NAMED = {
+    0.0: Cauchy(0.0, 2.0**0.5 * torch.ones((), dtype=torch.float64)),
+    2.0: Normal(torch.zeros((), dtype=torch.float64)),
+}
 
 
 def law(alpha, dtype=torch.float64):
@@ -23,7 +26,9 @@ def test_named_laws(alpha):
         torch.testing.assert_close(getattr(barron, method)(Y), getattr(named, method)(Y), rtol=2e-13, atol=1e-13)
     torch.testing.assert_close(barron.icdf(P), named.icdf(P), rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(barron.entropy(), named.entropy(), rtol=1e-13, atol=0)
-    torch.testing.assert_close(barron.variance, named.variance.nan_to_num(nan=torch.inf, posinf=torch.inf), rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        barron.variance, named.variance.nan_to_num(nan=torch.inf, posinf=torch.inf), rtol=1e-12, atol=0
+    )
 
 
 @pytest.mark.parametrize("alpha", NAMED)

@@ -20,7 +20,9 @@ def log_prob(y, concentration1, concentration0, total_count):
 def cdf(y, total_count, **parameters):
     if y >= total_count:
         return mp.mpf(1)
-    return mp.fsum(mp.exp(log_prob(mp.mpf(k), total_count=total_count, **parameters)) for k in range(int(mp.floor(y)) + 1))
+    return mp.fsum(
+        mp.exp(log_prob(mp.mpf(k), total_count=total_count, **parameters)) for k in range(int(mp.floor(y)) + 1)
+    )
 
 
 CASE = Case(

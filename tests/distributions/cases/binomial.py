@@ -42,10 +42,14 @@ CASE = Case(
     outside=(-1.0, 301.0, 0.5, 1e30),
     values=(0.0, 1.0),
     extreme=(
-        ({"total_count": 1e6, "logits": 0.0}, 501000.0), ({"total_count": 1e10, "logits": -20.0}, 30.0),
-        ({"total_count": 5.0, "logits": 1000.0}, 2.0), ({"total_count": 5.0, "logits": -1000.0}, 2.0),
-        ({"total_count": 5.0, "logits": 1000.0}, 5.0), ({"total_count": 5.0, "logits": -1000.0}, 0.0),
-        ({"total_count": 1e7, "probs": 1e-6}, 0.0), ({"total_count": 1e7, "probs": 0.5}, 1e7),
+        ({"total_count": 1e6, "logits": 0.0}, 501000.0),
+        ({"total_count": 1e10, "logits": -20.0}, 30.0),
+        ({"total_count": 5.0, "logits": 1000.0}, 2.0),
+        ({"total_count": 5.0, "logits": -1000.0}, 2.0),
+        ({"total_count": 5.0, "logits": 1000.0}, 5.0),
+        ({"total_count": 5.0, "logits": -1000.0}, 0.0),
+        ({"total_count": 1e7, "probs": 1e-6}, 0.0),
+        ({"total_count": 1e7, "probs": 0.5}, 1e7),
     ),
     scipy=lambda total_count, logits=None, probs=None: scipy.stats.binom(
         int(total_count), 1 / (1 + math.exp(-logits)) if probs is None else probs

@@ -31,10 +31,14 @@ CASE = Case(
     outside=(-1.0, -1e-30, -1e30),
     values=(0.5, 3.0),
     extreme=(
-        ({"concentration": 1e6, "mean": 3.0}, 3.001), ({"concentration": 1e10, "mean": 1e5}, 100001.0),
-        ({"concentration": 1e7, "rate": 1e7}, 1.0003), ({"concentration": 1e-3, "rate": 1.0}, 1e-30),
-        ({"concentration": 1e-3, "rate": 1e-10}, 1e5), ({"concentration": 3.0, "rate": 1e10}, 1e-20),
-        ({"concentration": 50.0, "rate": 2.0}, 1e-30), ({"concentration": 0.5, "rate": 1.0}, 1e6),
+        ({"concentration": 1e6, "mean": 3.0}, 3.001),
+        ({"concentration": 1e10, "mean": 1e5}, 100001.0),
+        ({"concentration": 1e7, "rate": 1e7}, 1.0003),
+        ({"concentration": 1e-3, "rate": 1.0}, 1e-30),
+        ({"concentration": 1e-3, "rate": 1e-10}, 1e5),
+        ({"concentration": 3.0, "rate": 1e10}, 1e-20),
+        ({"concentration": 50.0, "rate": 2.0}, 1e-30),
+        ({"concentration": 0.5, "rate": 1.0}, 1e6),
         ({"concentration": 1e4, "rate": 1e-8}, 1e12),
     ),
     scipy=lambda concentration, rate=None, mean=None: scipy.stats.gamma(

@@ -32,7 +32,10 @@ CASE = Case(
     outside=(-1.0, 0.5, -1e30),
     values=(0.0, 1.0, 5.0),
     extreme=(
-        ({"logits": -1000.0}, 3.0), ({"logits": 1000.0}, 3.0), ({"logits": -30.0}, 1e12), ({"probs": 1e-30}, 1e10),
+        ({"logits": -1000.0}, 3.0),
+        ({"logits": 1000.0}, 3.0),
+        ({"logits": -30.0}, 1e12),
+        ({"probs": 1e-30}, 1e10),
         ({"logits": 1e5}, 0.0),
     ),
     scipy=lambda logits=None, probs=None: scipy.stats.geom(

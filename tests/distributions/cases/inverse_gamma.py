@@ -28,9 +28,12 @@ CASE = Case(
     outside=(-1.0, 0.0, -1e30),
     values=(2.0,),
     extreme=(
-        ({"concentration": 1e6, "rate": 3e6}, 3.001), ({"concentration": 1e-3, "rate": 1.0}, 1e30),
-        ({"concentration": 3.0, "rate": 1e-10}, 1e-20), ({"concentration": 2.0, "rate": 1.0}, 1e-6),
-        ({"concentration": 50.0, "rate": 2.0}, 1e20), ({"concentration": 1e4, "rate": 1e-4}, 1e-8),
+        ({"concentration": 1e6, "rate": 3e6}, 3.001),
+        ({"concentration": 1e-3, "rate": 1.0}, 1e30),
+        ({"concentration": 3.0, "rate": 1e-10}, 1e-20),
+        ({"concentration": 2.0, "rate": 1.0}, 1e-6),
+        ({"concentration": 50.0, "rate": 2.0}, 1e20),
+        ({"concentration": 1e4, "rate": 1e-4}, 1e-8),
     ),
     scipy=lambda concentration, rate: scipy.stats.invgamma(concentration, scale=rate),
 )

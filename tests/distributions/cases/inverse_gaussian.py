@@ -13,9 +13,7 @@ def log_prob(y, mean, concentration):
 
 def cdf(y, mean, concentration):
     root = mp.sqrt(concentration / (2 * y))
-    return (
-        mp.erfc(root * (1 - y / mean)) + mp.exp(2 * concentration / mean) * mp.erfc(root * (1 + y / mean))
-    ) / 2
+    return (mp.erfc(root * (1 - y / mean)) + mp.exp(2 * concentration / mean) * mp.erfc(root * (1 + y / mean))) / 2
 
 
 CASE = Case(

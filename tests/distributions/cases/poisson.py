@@ -23,8 +23,14 @@ CASE = Case(
     outside=(-1.0, 2.5, -0.5),
     values=(0.0, 1.0, 2.0),
     extreme=(
-        ({"rate": 1e-30}, 0.0), ({"rate": 1e-30}, 4.0), ({"rate": 1e6}, 1e6), ({"rate": 1e6}, 1003000.0),
-        ({"rate": 1e6}, 0.0), ({"rate": 1e12}, 1e12 + 3e6), ({"rate": 50.0}, 1e9), ({"rate": 1e20}, 1e3),
+        ({"rate": 1e-30}, 0.0),
+        ({"rate": 1e-30}, 4.0),
+        ({"rate": 1e6}, 1e6),
+        ({"rate": 1e6}, 1003000.0),
+        ({"rate": 1e6}, 0.0),
+        ({"rate": 1e12}, 1e12 + 3e6),
+        ({"rate": 50.0}, 1e9),
+        ({"rate": 1e20}, 1e3),
     ),
     scipy=lambda rate: scipy.stats.poisson(rate),
 )

@@ -1,0 +1,48 @@
+"""The zero-inflated law: zeros beyond those of the base."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+from torch.nn.functional import logsigmoid
+
+from likelihoods.distributions.base import Univariate
+from likelihoods.distributions.gated import Gated
+from likelihoods.special import log_add_exp
+
+
+class ZeroInflated(Gated):
+    """The law of a value that is replaced by 0 with probability π = sigmoid(logits).
+
+    P(0) = π + (1 - π) P_base(0), and every other value has 1 - π times its mass or density under the base. Over a
+    density 0 is an atom of mass π: ``log_prob`` is a log-probability there, and the base measure is Lebesgue's and one
+    unit at 0.
+
+    Args:
+        base: a law of counts, or of a density (for a positive one this is the two-part model, as ``Hurdle`` is).
+        logits: log-odds of an extra zero, real.
+        validate_args: whether to check the logits; torch's default if None. The base has checked itself.
+
+    Raises:
+        ValueError: the base is a law of vectors.
+
+    Source: D. Lambert (1992), Zero-inflated Poisson regression, doi:10.2307/1269547
+
+    >>> import torch
+    >>> from likelihoods.distributions import Poisson
+    >>> ZeroInflated(Poisson(2.0), 0.0).log_prob(torch.tensor([0.0, 1.0, 0.5]))
+    tensor([-0.5662, -2.0000,    -inf])
+    """
+
+    def _log_factor(self) -> Tensor:
+        return logsigmoid(-self.logits)
+
+    def _log_zero(self) -> Tensor:
+        return log_add_exp(logsigmoid(self.logits), self._log_factor() + self._log_base_zero())
+
+    def _counted(self, line: Univariate, low: Tensor | None, high: Tensor) -> Tensor:
+        return line.log_cdf(high) if low is None else line.log_mass(low, high)
+
+    def _sample_others(self, base: Distribution, sample_shape: torch.Size) -> Tensor:
+        return base.sample(sample_shape)
