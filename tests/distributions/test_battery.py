@@ -50,6 +50,7 @@ def test_every_class_has_a_case() -> None:
         law for law in exported if isinstance(law, type) and issubclass(law, Univariate) and law.arg_constraints
     }
     missing = {law.__name__ for law in univariate - {load(name).family for name in NAMES}}
+    missing -= {"Hurdle", "Mixture", "ZeroInflated"}  # laws of other laws: no case of their own
     assert not missing, f"add tests/distributions/cases/<name>.py for {sorted(missing)}"
 
 
