@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from likelihoods import distributions, divergences, special
     from likelihoods.catalog import entries, find, register, unregister
-    from likelihoods.combinators import Censored, Discretized, Hurdle, Mixture, Truncated, ZeroInflated
+    from likelihoods.combinators import Discretized, Hurdle, Mixture, ZeroInflated
     from likelihoods.likelihood import NLL, Family, Likelihood
     from likelihoods.links import Link
     from likelihoods.losses import Loss, loss
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "likelihoods.combinators": ("Censored", "Discretized", "Hurdle", "Mixture", "Truncated", "ZeroInflated"),
+    "likelihoods.combinators": ("Discretized", "Hurdle", "Mixture", "ZeroInflated"),
     "likelihoods.likelihood": ("NLL", "Family", "Likelihood"),
     "likelihoods.links": ("Link",),
     "likelihoods.losses": ("Loss", "loss"),
@@ -39,7 +39,6 @@ _MODULES = ("distributions", "divergences", "special")
 __all__ = [
     "NLL",
     "Affine",
-    "Censored",
     "Choice",
     "Discretized",
     "Exact",
@@ -50,7 +49,6 @@ __all__ = [
     "Loss",
     "Mixture",
     "Relation",
-    "Truncated",
     "Weighted",
     "ZeroInflated",
     "choose",

@@ -316,6 +316,16 @@ def test_a_users_likelihood_and_a_registered_row_take_part():
         lk.unregister("gumbel_of_a_test")
 
 
+def test_the_number_of_threads_is_put_back():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
+    try:
+        choose(np.zeros((20, 1)), np.arange(20) + 0.5, ["mse"])
+        assert torch.get_num_threads() == threads + 1
+    finally:
+        torch.set_num_threads(threads)
+
+
 def test_the_same_seed_gives_the_same_choice():
     rng = np.random.default_rng(17)
     X, y = rng.normal(size=(200, 1)), rng.poisson(2.0, size=200)

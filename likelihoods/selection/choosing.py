@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -65,7 +67,8 @@ def choose(
     folds = _folds(target, cv, seed)
     began = time.perf_counter()
     scored, fits = [], {}
-    with tqdm(total=len(entrants) * (cv + 1), desc="fitting", unit="fit", disable=not progress, leave=False) as bar:
+    bar = tqdm(total=len(entrants) * (cv + 1), desc="fitting", unit="fit", disable=not progress, leave=False)
+    with _one_thread(), bar:
         for entrant in entrants:
             bar.set_postfix_str(entrant.name)
             result, fits[entrant.name] = _score(entrant, columns, target.values, folds, bar)
@@ -84,6 +87,17 @@ def choose(
         seconds=time.perf_counter() - began,
         pit=None if best.flags else _pit(fits[best.name], columns, target, folds, seed),
     )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Hold torch to one thread: the tensors are small, and threads that wait for them cost several times the work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _folds(target: Target, cv: int, seed: int) -> list[tuple[Tensor, Tensor]]:
