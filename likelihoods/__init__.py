@@ -9,21 +9,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from likelihoods import distributions, divergences, special
+    from likelihoods import distributions, divergences, special, targets
     from likelihoods.catalog import entries, find, register, unregister
-    from likelihoods.combinators import Discretized, Hurdle, Mixture, ZeroInflated
+    from likelihoods.combinators import Censored, Discretized, Hurdle, Mixture, Truncated, ZeroInflated
     from likelihoods.likelihood import NLL, Family, Likelihood
     from likelihoods.links import Link
     from likelihoods.losses import Loss, loss
     from likelihoods.relations import Affine, Exact, Relation, Weighted
     from likelihoods.selection import Choice, choose, read_table
     from likelihoods.sources import fixed, learned, predicted
+    from likelihoods.targets import Independent, Joint
     from likelihoods.verification import verify
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "likelihoods.combinators": ("Discretized", "Hurdle", "Mixture", "ZeroInflated"),
+    "likelihoods.combinators": ("Censored", "Discretized", "Hurdle", "Mixture", "Truncated", "ZeroInflated"),
     "likelihoods.likelihood": ("NLL", "Family", "Likelihood"),
     "likelihoods.links": ("Link",),
     "likelihoods.losses": ("Loss", "loss"),
@@ -31,24 +32,29 @@ _HOMES = {
     "likelihoods.relations": ("Affine", "Exact", "Relation", "Weighted"),
     "likelihoods.selection": ("Choice", "choose", "read_table"),
     "likelihoods.sources": ("fixed", "learned", "predicted"),
+    "likelihoods.targets": ("Independent", "Joint"),
     "likelihoods.verification": ("verify",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = ("distributions", "divergences", "special")
+_MODULES = ("distributions", "divergences", "special", "targets")
 
 __all__ = [
     "NLL",
     "Affine",
+    "Censored",
     "Choice",
     "Discretized",
     "Exact",
     "Family",
     "Hurdle",
+    "Independent",
+    "Joint",
     "Likelihood",
     "Link",
     "Loss",
     "Mixture",
     "Relation",
+    "Truncated",
     "Weighted",
     "ZeroInflated",
     "choose",
@@ -63,6 +69,7 @@ __all__ = [
     "read_table",
     "register",
     "special",
+    "targets",
     "unregister",
     "verify",
 ]

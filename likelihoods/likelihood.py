@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
+from likelihoods.distributions.supports import Intervals, Window
 from likelihoods.sources import Fixed, Source, as_source, learned
 
 EMPTY = "The batch is empty, so its mean is 0/0. Skip empty batches, or use reduction='sum'."
@@ -25,11 +26,16 @@ class Likelihood(nn.Module, abc.ABC):
 
     Attributes:
         width: raw scalars a target; None where the last axis of raw may have any length (classes).
-        rank: axes of one target, which one row of raw describes together.
+        rank: axes of one target, which are described together.
+        shared: how many of these axes raw has too, each with a row of its own (the pixels of an image); the others are
+            described by one row.
+        structured: whether a target is a dict or a pair of tensors instead of one tensor.
     """
 
     width: int | None
     rank: int = 0
+    shared: int = 0
+    structured: bool = False
 
     @abc.abstractmethod
     def distribution(self, raw: Tensor) -> Distribution:
@@ -62,12 +68,13 @@ class Likelihood(nn.Module, abc.ABC):
             raise ValueError(self._wanted(raw))
         return self.distribution(raw)
 
-    def log_prob(self, raw: Tensor, target: Tensor) -> Tensor:
+    def log_prob(self, raw: Tensor, target: Any) -> Tensor:
         """Return the log-density (or log-mass) of each target in nats, after the shape rule has been checked.
 
         Args:
             raw: ``(..., width)``, or ``(...)`` where width is 1.
-            target: ``(...)`` followed by ``rank`` axes.
+            target: ``(...)`` followed by ``rank`` axes, of which raw has the first ``shared`` too; or what a likelihood
+                with ``structured`` targets asks for.
 
         Raises:
             ValueError: the shapes do not fit each other.
@@ -75,21 +82,28 @@ class Likelihood(nn.Module, abc.ABC):
         log_prob: Tensor = self.distribution(self.align(raw, target)).log_prob(target)
         return log_prob
 
-    def align(self, raw: Tensor, target: Tensor) -> Tensor:
-        """Return raw as ``(..., width)``, where target has the shape ``(...)`` followed by ``rank`` axes.
+    def align(self, raw: Tensor, target: Any) -> Tensor:
+        """Return raw as ``(..., width)``, where target has the shape ``(...)`` followed by the axes that raw lacks.
 
         Raises:
             ValueError: the shapes do not fit each other; nothing is ever broadcast.
         """
-        batch = target.shape[: target.dim() - self.rank]
+        batch = self.rows(target)
         if raw.dim() and raw.shape[:-1] == batch and (self.width is None or self.width == raw.shape[-1]):
             return raw
         if self.width == 1 and raw.shape == batch:
             return raw.unsqueeze(-1)
         raise ValueError(self._mismatch(raw, target))
 
-    def check(self, target: Tensor, raw: Tensor | None = None) -> None:
+    def rows(self, target: Any) -> torch.Size:
+        """Return the shape that raw must have before its last axis; a likelihood with structured targets says it anew."""
+        shape: torch.Size = target.shape[: target.dim() - self.rank + self.shared]
+        return shape
+
+    def check(self, target: Any, raw: Tensor | None = None) -> None:
         """Check that every target is possible; meant to be called once for a data set, before training.
+
+        A likelihood with structured targets asks its parts.
 
         Args:
             target: any shape.
@@ -116,7 +130,8 @@ class Likelihood(nn.Module, abc.ABC):
         probe = self._probe(raw, int(target.max()) + 1 if self.width is None and target.numel() else 1)
         support = probe.support
         assert support is not None  # torch's type allows it; no law here lacks one
-        possible: Tensor = support.check(target) & (target == target)
+        known = (target == target).flatten(target.dim() - self.rank).all(-1) if self.rank else target == target
+        possible: Tensor = support.check(target) & known
         return possible
 
     def _probe(self, raw: Tensor | None = None, classes: int = 1) -> Distribution:
@@ -127,10 +142,10 @@ class Likelihood(nn.Module, abc.ABC):
             width = max(1, classes) if self.width is None else self.width
             for value in (0.0, 1.0):  # a link may leave a parameter no room at 0
                 try:
-                    return self.forward(torch.full((width,), value))
+                    return self.forward(torch.full((*[1] * self.shared, width), value))
                 except ValueError:
                     continue
-            return self.forward(torch.full((width,), 0.5))
+            return self.forward(torch.full((*[1] * self.shared, width), 0.5))
 
     def _support_text(self, raw: Tensor | None) -> str:
         return describe_support(self._probe(raw).support) if raw is not None or self.width is not None else "0, 1, 2, …"
@@ -142,11 +157,16 @@ class Likelihood(nn.Module, abc.ABC):
             f"Let the network's last layer give {width} outputs, and move that axis last: raw.movedim(1, -1)."
         )
 
-    def _mismatch(self, raw: Tensor, target: Tensor) -> str:
-        batch = tuple(target.shape[: target.dim() - self.rank])
+    def _mismatch(self, raw: Tensor, target: Any) -> str:
+        batch = tuple(self.rows(target))
         width = self.width if self.width is not None else "classes"
         also = f" or {batch}" if self.width == 1 else ""
         fix = ""
+        if self.structured:
+            return (
+                f"raw has shape {tuple(raw.shape)}; for these targets, {self!r} must have raw of shape {(*batch, width)}. "
+                f"(Nothing is broadcast.)"
+            )
         if self.width == 1 and raw.dim() == target.dim() - 1 and target.shape[-1:] == (1,):
             fix = " Write target.squeeze(-1)."
         elif self.width is None and raw.dim() == target.dim() + 1 and raw.shape[2:] == target.shape[1:]:
@@ -275,11 +295,11 @@ class NLL(nn.Module):
         super().__init__()
         self.likelihood, self.reduction = likelihood, check_reduction(reduction)
 
-    def forward(self, raw: Tensor, target: Tensor) -> Tensor:
+    def forward(self, raw: Tensor, target: Any) -> Tensor:
         """Return the loss in nats: a scalar, or one value a target with ``reduction="none"``."""
         return -reduce(self.likelihood.log_prob(raw, target), self.reduction)
 
-    def check(self, target: Tensor, raw: Tensor | None = None) -> None:
+    def check(self, target: Any, raw: Tensor | None = None) -> None:
         """Check that every target is possible, as :meth:`Likelihood.check`."""
         self.likelihood.check(target, raw)
 
@@ -327,6 +347,8 @@ def describe_support(support: constraints.Constraint | None) -> str:
     if isinstance(support, constraints.greater_than | constraints.greater_than_eq):
         how = "greater than" if isinstance(support, constraints.greater_than) else "from"
         return f"the numbers {how} {support.lower_bound}"
+    if isinstance(support, Window | Intervals):
+        return support.words(describe_support(support.support))
     return str(support)
 
 

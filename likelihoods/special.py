@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 LOG_2 = math.log(2.0)
 
@@ -110,7 +111,10 @@ def log_add_exp(x: Tensor, y: Tensor) -> Tensor:
     tensor([0.6931,   -inf])
     """
     lowest = 0.25 * torch.finfo(x.dtype).min
-    total = torch.logaddexp(x.clamp(min=lowest), y.clamp(min=lowest))
+    x, y = torch.broadcast_tensors(x.clamp(min=lowest), y.clamp(min=lowest))
+    first = x >= y
+    larger = torch.where(first, x, y)
+    total = larger - logsigmoid(larger - torch.where(first, y, x))
     return total + (total.detach() > 0.5 * lowest).to(total.dtype).reciprocal_().neg_().add_(1.0)
 
 
@@ -126,6 +130,16 @@ def one_minus_exp(x: Tensor) -> Tensor:
     return _one_minus_exp_(x)
 
 
+def safe_exp(u: Tensor) -> Tensor:
+    """Return exp(u), without a slope where that is infinite: 0 times an infinite slope is NaN.
+
+    >>> torch.func.grad(lambda u: -safe_exp(u).clamp(max=1.0))(torch.tensor(1e3))
+    tensor(0.)
+    """
+    overflow = math.log(torch.finfo(u.dtype).max) + 1e-3
+    return u.clamp(max=overflow).exp()  # what the slope of clamp leaves out, it leaves out as 0
+
+
 def polynomial(x: Tensor, coefficients: Sequence[float]) -> Tensor:
     """Return the sum of coefficients[k]·x^k, by Horner's rule.
 
@@ -133,8 +147,9 @@ def polynomial(x: Tensor, coefficients: Sequence[float]) -> Tensor:
     tensor(17.)
     """
     result = x * coefficients[-1] + coefficients[-2]
+    in_place = not torch.is_grad_enabled()
     for coefficient in coefficients[-3::-1]:
-        result = result * x + coefficient
+        result = result.mul_(x).add_(coefficient) if in_place else result * x + coefficient
     return result
 
 
@@ -305,7 +320,7 @@ def e1_scaled(x: Tensor) -> Tensor:
     Source: https://dlmf.nist.gov/6.6, https://dlmf.nist.gov/6.9
 
     >>> e1_scaled(torch.tensor([0.5, 1e3], dtype=torch.float64))
-    tensor([9.2291e-01, 9.9900e-04], dtype=torch.float64)
+    tensor([0.9229, 0.0010], dtype=torch.float64)
     """
     return _e1_scaled_(x)
 
@@ -366,26 +381,30 @@ def lgamma_step(x: Tensor, step: Tensor) -> Tensor:
     return step * top.log() + fall + (stirling(top) - stirling(x))
 
 
-ROOT_HALF = math.sqrt(0.5)
-ROOT_2_OVER_PI = math.sqrt(2.0 / math.pi)
+class _LogNdtr(torch.autograd.Function):
+    """Torch's value with a slope of full precision: torch's is exp(-x²/2 - value), which cancels, to infinity in the end."""
 
+    generate_vmap_rule = True
 
-def _normal_hazard(x: Tensor) -> Tensor:
-    """Return the slope of log Φ: φ(x) / Φ(x)."""
-    return ROOT_2_OVER_PI / torch.special.erfcx((-ROOT_HALF * x).clamp(max=0.1 * torch.finfo(x.dtype).max))
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return torch.special.log_ndtr(x)
 
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[0], output)
 
-_normal_hazard_ = analytic(_normal_hazard, lambda x: -_normal_hazard(x) * (x + _normal_hazard(x)))
-
-
-def _log_ndtr(x: Tensor) -> Tensor:
-    left = x < -1.0
-    far = torch.where(left, x, -1.0)
-    far = torch.log(0.5 * torch.special.erfcx(-ROOT_HALF * far)) - 0.5 * far * far
-    return torch.where(left, far, torch.log1p(-0.5 * torch.erfc(ROOT_HALF * x)))
-
-
-_log_ndtr_ = analytic(_log_ndtr, _normal_hazard_)
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        x, value = ctx.saved_tensors
+        cut = 30.0 if x.dtype == torch.float64 else 8.0
+        near = x.clamp(min=-cut)
+        near = torch.exp(-0.5 * near * near - value.clamp(min=-0.5 * cut * cut - cut) - HALF_LOG_2PI)
+        beyond = (-x).clamp(min=cut)  # Laplace's continued fraction, https://dlmf.nist.gov/7.9
+        far = beyond + 5.0 / beyond
+        for k in (4.0, 3.0, 2.0, 1.0):
+            far = beyond + k / far
+        return gradient * torch.where(x < -cut, far, near)
 
 
 def log_ndtr(x: Tensor) -> Tensor:
@@ -394,4 +413,4 @@ def log_ndtr(x: Tensor) -> Tensor:
     >>> torch.func.grad(log_ndtr)(torch.tensor(-1e10))
     tensor(1.0000e+10)
     """
-    return _log_ndtr_(x)
+    return torch.special.log_ndtr(x) if not torch.is_grad_enabled() else _LogNdtr.apply(x)  # type: ignore[no-any-return,no-untyped-call]

@@ -4,6 +4,7 @@ import itertools
 import math
 import warnings
 
+import mpmath as mp
 import numpy as np
 import pytest
 import scipy.integrate
@@ -16,6 +17,7 @@ from torch.distributions import kl_divergence
 import likelihoods as lk
 from likelihoods import distributions as d
 from likelihoods.divergences import kl, monte_carlo
+from likelihoods.divergences.quadrature import quadrature_kl
 
 EULER = 0.57721566490153286
 
@@ -55,7 +57,6 @@ DENSITIES = {
         type("Kumaraswamy", (), {"logpdf": staticmethod(
             lambda x: np.log(2.0 * 2.5) + np.log(x) + 1.5 * np.log1p(-(x**2)))}), 0, 1,
     ),
-    "torch's half-Cauchy": (td.HalfCauchy(t(3.0)), td.HalfCauchy(t(1.0)), st.halfcauchy(0, 3), st.halfcauchy(), 0, np.inf),
     "torch's t": (td.StudentT(t(5.0)), td.Cauchy(t(0.0), t(1.0)), st.t(5), st.cauchy(), -np.inf, np.inf),
     "uniform, t": (d.Uniform(t(-1.0), 3.0), d.StudentT(t(1.5), 0.0, 1.0), st.uniform(-1, 4), st.t(1.5), -1, 3),
     "narrow p": (d.Normal(t(0.0), 1.0), d.StudentT(t(4.0), 0.3, 1e-4), st.norm(), st.t(4, 0.3, 1e-4), -40, 40),
@@ -69,8 +70,9 @@ def test_quadrature(name):
     points += [x for x in (-1.0, 0.299, 0.3, 0.301, 0.9999, 1.0, 1.0001) if low < x < high]
     want = integral(own, other, low, high, *sorted(x for x in points if low < x < high))
     value, method, error = kl(q, p)
-    assert (method, error) == ("quadrature", None)
+    assert (method, error) in (("quadrature", None), ("closed form", None))
     assert float(value) == pytest.approx(want, rel=1e-8, abs=1e-9)
+    assert float(quadrature_kl(q, p)) == pytest.approx(want, rel=1e-8, abs=1e-9)
 
 
 MASSES = {
@@ -133,6 +135,8 @@ def test_categories_of_other_number():
         (d.Gamma(t(3.0), 2.0), d.InverseGamma(t(2.0), 1.5),
          -(3 - math.log(2) + sp.gammaln(3) - 2 * sp.digamma(3)) - 2 * math.log(1.5) + sp.gammaln(2)
          + 3 * (sp.digamma(3) - math.log(2)) + 1.5 * 2 / 2),
+        (td.HalfCauchy(t(3.0)), td.HalfCauchy(t(1.0)), math.log(16 / 12)),
+        (d.HalfCauchy(t(3.0)), d.HalfCauchy(t(1.0)), math.log(16 / 12)),
         (d.ContinuousBernoulli(t(3.0)), d.ContinuousBernoulli(t(-1.0)), None),
         (d.Kumaraswamy(t(2.0), 3.0), d.Kumaraswamy(t(2.0), 5.0), math.log(3 / 5) + 5 / 3 - 1),
         (d.VonMises(t(0.3), 2.0), d.VonMises(t(1.0), 0.5),
@@ -253,13 +257,13 @@ def test_mixtures():
     p = td.Normal(t(0.0), t(3.0))
 
     def ratio(x):
-        pdf = 0.3 * st.norm.pdf(x, -3, 0.1) + 0.7 * st.norm.pdf(x, 2, 1)
-        return pdf * (math.log(pdf) - st.norm.logpdf(x, 0, 3)) if pdf > 0 else 0.0
+        pdf = mp.mpf("0.3") * mp.npdf(x, -3, mp.mpf("0.1")) + mp.mpf("0.7") * mp.npdf(x, 2, 1)
+        return pdf * (mp.log(pdf) - mp.log(mp.npdf(x, 0, 3)))
 
-    want = sum(scipy.integrate.quad(ratio, a, b)[0] for a, b in ((-4, -3), (-3, -2), (-2, 2), (2, 12)))
+    want = float(mp.quad(ratio, [-15, -4, -3.4, -3.2, -3, -2.8, -2.6, -2, 0, 2, 4, 6, 14]))
     for law in (q, own):
         value, method, _ = kl(law, p)
-        assert float(value) == pytest.approx(want, rel=1e-8)
+        assert float(value) == pytest.approx(want, rel=1e-10)
         assert method == "quadrature"
 
 
@@ -272,7 +276,7 @@ def test_angles():
 
 
 def test_event_axes_are_summed():
-    q, p = d.LogNormal(torch.zeros(5, 3), 1.0), d.Gamma(torch.ones(3), 1.0)
+    q, p = d.LogNormal(torch.zeros(5, 3), 1.0), d.LogLogistic(torch.ones(3), 1.0)
     parts, whole = kl(q, p), kl(q.to_event(1), p.to_event(1))
     assert parts.value.shape == (5, 3)
     assert whole.method == "quadrature"
@@ -345,23 +349,14 @@ def test_wishart_has_both_gradients():
     assert method == "closed form"
 
     def formula(a, b):
-        return (
-            (a - b) / 2 * sp.multigammaln(1.0, 1) * 0
-            + sp.multigammaln(b / 2, 2)
-            - sp.multigammaln(a / 2, 2)
-            + ((a - b) / 2 * (sp.digamma(a / 2) + sp.digamma((a - 1) / 2)))
-        )
+        digammas = sp.digamma(a / 2) + sp.digamma((a - 1) / 2)
+        return sp.multigammaln(b / 2, 2) - sp.multigammaln(a / 2, 2) + (a - b) / 2 * digammas
 
-    assert float(value) == pytest.approx(formula(4.0, 5.0), rel=1e-10)
-    slope = torch.autograd.grad(value, df)
-    for got, want in zip(
-        slope,
-        (
-            (formula(4 + h, 5.0) - formula(4 - h, 5.0), formula(4.0, 5 + h) - formula(4.0, 5 - h)) for h in [1e-5]
-        ).__next__(),
-        strict=True,
-    ):
-        assert float(got) == pytest.approx(want / 2e-5, rel=1e-6)
+    h = 1e-5
+    steps = formula(4 + h, 5.0) - formula(4 - h, 5.0), formula(4.0, 5 + h) - formula(4.0, 5 - h)
+    assert float(value.detach()) == pytest.approx(formula(4.0, 5.0), rel=1e-10)
+    for got, step in zip(torch.autograd.grad(value, df), steps, strict=True):
+        assert float(got) == pytest.approx(step / (2 * h), rel=1e-6)
     assert torch.autograd.grad(kl_divergence(*laws), df[0], allow_unused=True)[0] is None  # torch's fault
 
 
@@ -393,6 +388,15 @@ def test_a_law_with_only_a_density():
     )
     with pytest.raises(ArithmeticError, match=r"finds 0\.9"):
         kl(Opaque(0.9), td.Laplace(t(0.0), t(1.0)))
+
+
+def test_what_is_no_law_of_numbers():
+    normal = d.Normal(t(0.0), 1.0)
+    with pytest.raises(ValueError, match=r"law\.base"):
+        kl(d.Weighted(normal, 2.0), normal)
+    pair = d.Joint({"a": normal, "b": d.Poisson(t(1.0))})
+    with pytest.raises(ValueError, match="their divergences add"):
+        kl(pair, pair)
 
 
 def test_never_a_silent_fallback():
@@ -432,11 +436,11 @@ def test_monte_carlo_is_within_its_error(q, p):
 
 @pytest.mark.parametrize("estimator", ["k1", "k3"])
 def test_standard_error_is_calibrated(estimator):
-    q, p = d.Normal(torch.zeros(2000, dtype=torch.float64), 1.0), d.Normal(t(0.3), 1.1)
+    q, p = d.Normal(torch.zeros(2000, dtype=torch.float64), 1.0), d.Normal(t(0.3), 0.9)
     value, _, error = monte_carlo(q, p, samples=400, seed=5, estimator=estimator)
-    scores = (value - kl(q, p).value) / error
-    assert abs(float(scores.mean())) < 5 / math.sqrt(2000)
-    assert float(scores.std()) == pytest.approx(1.0, abs=0.08)
+    misses = value - kl(q, p).value
+    assert abs(float(misses.mean())) < 5 * float(misses.std()) / math.sqrt(2000)
+    assert float((error * error).mean()) == pytest.approx(float(misses.var()), rel=0.15)
 
 
 def test_estimators():
@@ -507,7 +511,7 @@ def test_torch_folds_without_asking():
 
 def test_torch_continuous_bernoulli():
     q, p = (td.ContinuousBernoulli(logits=torch.tensor(x)) for x in (20.0, 18.0))
-    assert not 0 <= float(kl_divergence(q, p)) < 0.1 or True  # the sign depends on the version; ours is checked below
+    assert kl_divergence(q, p) > 1.8  # in float32; it is 0.005
     ours = kl(d.ContinuousBernoulli(t(20.0)), d.ContinuousBernoulli(t(18.0))).value
     a = lambda eta: math.log(math.expm1(eta) / eta)  # noqa: E731
     mean = 1 / (1 - math.exp(-20.0)) - 1 / 20.0
@@ -543,8 +547,8 @@ def test_pyro_delta():
     import pyro.distributions as pd
 
     point = pd.Delta(t(1.0))
-    assert math.isfinite(kl_divergence(point, td.Normal(t(0.0), t(1.0))))  # a point has no density
-    assert kl(point, td.Normal(t(0.0), t(1.0))).value == math.inf
+    assert math.isfinite(kl_divergence(point, pd.Normal(t(0.0), t(1.0))))  # a point has no density
+    assert kl(point, pd.Normal(t(0.0), t(1.0))).value == math.inf
     assert float(kl(point, d.Poisson(t(2.0))).value) == pytest.approx(2 - math.log(2))
 
 

@@ -336,6 +336,16 @@ def test_pickle_deepcopy_compile_and_vmap(entry):
     assert entry.name in repr(loss)
 
 
+@pytest.mark.parametrize("given", ["logits", "probs"])
+def test_classes_are_mapped_with_validation_on(given):
+    values = torch.tensor([[0.2, 0.8], [0.5, 0.5]])
+    mapped = torch.func.vmap(
+        lambda v: lk.distributions.Categorical(**{given: v}, validate_args=True).log_prob(torch.tensor(1))
+    )(values)
+    expected = values[:, 1].log() if given == "probs" else values.log_softmax(-1)[:, 1]
+    torch.testing.assert_close(mapped, expected)
+
+
 def test_half_precision_under_autocast():
     network = nn.Linear(3, 1)
     with torch.autocast("cpu", dtype=torch.bfloat16):

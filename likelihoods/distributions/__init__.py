@@ -1,5 +1,6 @@
 """Distributions that can be trusted everywhere: one family a file, the same sections in each."""
 
+from likelihoods.distributions import kl as kl  # registers the divergences between laws of different families
 from likelihoods.distributions.asymmetric_laplace import AsymmetricLaplace
 from likelihoods.distributions.asymmetric_normal import AsymmetricNormal
 from likelihoods.distributions.barron import Barron, barron_log_normalizer
@@ -9,6 +10,7 @@ from likelihoods.distributions.beta_binomial import BetaBinomial
 from likelihoods.distributions.binomial import Binomial
 from likelihoods.distributions.categorical import Categorical
 from likelihoods.distributions.cauchy import Cauchy
+from likelihoods.distributions.censored import Censored
 from likelihoods.distributions.continuous_bernoulli import ContinuousBernoulli
 from likelihoods.distributions.dirichlet import Dirichlet
 from likelihoods.distributions.dirichlet_multinomial import DirichletMultinomial
@@ -16,6 +18,7 @@ from likelihoods.distributions.discretized import Discretized
 from likelihoods.distributions.discretized_logistic import DiscretizedLogistic
 from likelihoods.distributions.epsilon_insensitive import EpsilonInsensitive
 from likelihoods.distributions.exponential import Exponential
+from likelihoods.distributions.foreign import Foreign
 from likelihoods.distributions.gamma import Gamma
 from likelihoods.distributions.generalized_pareto import GeneralizedPareto
 from likelihoods.distributions.geometric import Geometric
@@ -27,6 +30,7 @@ from likelihoods.distributions.hurdle import Hurdle
 from likelihoods.distributions.hyperbolic_secant import HyperbolicSecant
 from likelihoods.distributions.inverse_gamma import InverseGamma
 from likelihoods.distributions.inverse_gaussian import InverseGaussian
+from likelihoods.distributions.joint import Joint
 from likelihoods.distributions.kumaraswamy import Kumaraswamy
 from likelihoods.distributions.laplace import Laplace
 from likelihoods.distributions.log_logistic import LogLogistic
@@ -40,11 +44,13 @@ from likelihoods.distributions.ordered import OrderedCloglog, OrderedLogistic, O
 from likelihoods.distributions.pareto import Pareto
 from likelihoods.distributions.poisson import Poisson
 from likelihoods.distributions.student_t import StudentT
+from likelihoods.distributions.truncated import Truncated
 from likelihoods.distributions.tweedie import Tweedie
 from likelihoods.distributions.uniform import Uniform
 from likelihoods.distributions.von_mises import VonMises
 from likelihoods.distributions.von_mises_fisher import VonMisesFisher
 from likelihoods.distributions.weibull import Weibull
+from likelihoods.distributions.weighted import Weighted
 from likelihoods.distributions.zero_inflated import ZeroInflated
 
 __all__ = [
@@ -57,6 +63,7 @@ __all__ = [
     "Binomial",
     "Categorical",
     "Cauchy",
+    "Censored",
     "ContinuousBernoulli",
     "Dirichlet",
     "DirichletMultinomial",
@@ -64,6 +71,7 @@ __all__ = [
     "DiscretizedLogistic",
     "EpsilonInsensitive",
     "Exponential",
+    "Foreign",
     "Gamma",
     "GeneralizedPareto",
     "Geometric",
@@ -75,6 +83,7 @@ __all__ = [
     "HyperbolicSecant",
     "InverseGamma",
     "InverseGaussian",
+    "Joint",
     "Kumaraswamy",
     "Laplace",
     "LogLogistic",
@@ -90,11 +99,13 @@ __all__ = [
     "Pareto",
     "Poisson",
     "StudentT",
+    "Truncated",
     "Tweedie",
     "Uniform",
     "VonMises",
     "VonMisesFisher",
     "Weibull",
+    "Weighted",
     "ZeroInflated",
     "barron_log_normalizer",
     "huber_log_normalizer",

@@ -16,8 +16,7 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints
 
-from likelihoods.distributions.base import Univariate, Value, between, promote, quantile
-from likelihoods.distributions.inversion import pathwise
+from likelihoods.distributions.base import Univariate, Value, between, implicit, promote, quantile
 from likelihoods.removable import expm1_ratio, log1p_by
 from likelihoods.special import LOG_2, log1mexp, symmetric_log_cdf
 
@@ -190,7 +189,7 @@ class Barron(Univariate, TorchDistribution):  # type: ignore[misc]
         z = self._draw(sample_shape)
         if self.alpha.requires_grad:
             zero = torch.zeros_like(self.alpha)
-            z = pathwise(Barron(zero, zero + 1.0, self.alpha, validate_args=False), z)
+            z = implicit(Barron(zero, zero + 1.0, self.alpha, validate_args=False), z)
         return self.loc + self.scale * z
 
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:

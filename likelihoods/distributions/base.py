@@ -12,6 +12,7 @@ The rules that every family keeps, so that nothing above it needs a special case
 from __future__ import annotations
 
 import abc
+import math
 from typing import Any, ClassVar
 
 import torch
@@ -133,6 +134,12 @@ class Parametric(TorchDistributionMixin):  # type: ignore[misc]
         """Return the parameters that ``__init__`` stored; the others of ``arg_constraints`` are ``derived`` from them."""
         return [(name, constraint) for name, constraint in self.arg_constraints.items() if name in self.__dict__]
 
+    @property
+    def _like(self) -> Tensor:
+        """A tensor of the law's dtype and device: its first parameter."""
+        first: Tensor = getattr(self, self._stored()[0][0])
+        return first
+
     def _settle(self, validate_args: bool | None, event_dim: int = 0) -> None:
         """Set the shapes from the parameters that ``__init__`` stored, then let torch validate them."""
         shapes = []
@@ -224,7 +231,10 @@ class Univariate(Parametric, abc.ABC):
         # an open end asks for nothing: the other end stands for it, where the law is asked for its tails anyway
         low, high = torch.where(open_low, torch.where(open_high, 1.0, high), low), torch.where(open_high, low, high)
         high = torch.where(open_low & open_high, low, high)
-        mass, below_high, above_low = self._log_interval(low, high, low + 0.5 * (high - low), high - low, 0.0)
+        some = ~(high <= low)
+        width = torch.where(some, high - low, 1.0)
+        mass, below_high, above_low = self._log_interval(low, high, low + 0.5 * width, width, False)
+        mass = torch.where(some, mass, -torch.inf)
         mass = torch.where(open_low, below_high, torch.where(open_high, above_low, mass))
         return torch.where(open_low & open_high, 0.0, mass)
 
@@ -238,10 +248,10 @@ class Univariate(Parametric, abc.ABC):
         tensor(-22.1422)
         """
         half = 0.5 * width
-        return self._log_interval(centre - half, centre + half, centre, width, 1.0)[0]
+        return self._log_interval(centre - half, centre + half, centre, width, True)[0]
 
     def _log_interval(
-        self, low: Tensor, high: Tensor, centre: Tensor, width: Value, rounded: float
+        self, low: Tensor, high: Tensor, centre: Tensor, width: Value, cell: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the log-mass between two finite ends, log_cdf of the higher one and log_sf of the lower one.
 
@@ -253,28 +263,32 @@ class Univariate(Parametric, abc.ABC):
         right = below_low > -LOG_2  # both ends beyond the median: the upper tail keeps the digits
         near, far = torch.where(right, above_low, below_high), torch.where(right, above_high, below_low)
         gap = near - torch.where(near == -torch.inf, 0.0, far)
-        difference = near + log1mexp(torch.where(gap > 0, gap, 1.0))
-        difference = torch.where(gap > 0, difference, torch.where(gap.isnan(), torch.nan, -torch.inf))
+        some = gap > 0
+        difference = near + log1mexp(torch.where(some, gap, 1.0))
         if self.support.is_discrete:
+            difference = torch.where(some, difference, torch.where(gap.isnan(), torch.nan, -torch.inf))
             return difference, below_high, above_low
         eps = torch.finfo(gap.dtype).eps
-        width = torch.as_tensor(width, dtype=gap.dtype, device=gap.device)
-        with torch.no_grad():
-            narrow = (gap < (GAUSS * eps) ** 0.2) & (high > low)
-            doubt = near.abs().clamp(min=1.0) / gap.clamp(min=0.1 * NARROW)
-            if rounded:
-                doubt += centre.abs() / width
-        # a wide cell is asked for its density at the end that the tails were asked for
-        middle = torch.where(narrow, centre, torch.where(right, low, high))
-        offset = torch.where(narrow, width, 0.0) * NODE
+        limit = (GAUSS * eps) ** 0.2
+        offset: Value
+        if cell:  # its centre is the value that was seen
+            middle, offset = centre.expand_as(gap), NODE * width
+        else:  # where it is wide the law is asked for its density at an end that its tails were asked for
+            narrow = ~(gap >= limit)
+            middle = torch.where(narrow, centre, torch.where(right, low, high))
+            offset = torch.where(narrow, NODE * width, 0.0)
         left, other = self.log_prob(torch.stack([middle - offset, middle + offset])).unbind()
-        mean = 0.5 * (left + other)
-        slope = torch.where(mean == -torch.inf, 0.0, left - other)
+        slope = (left - other).nan_to_num(0.0, 0.0, 0.0)
         square = slope * slope
-        rule = mean + square * (0.125 - square / 192.0) + torch.where(narrow, width, 1.0).log()
+        log_width = width.log() if isinstance(width, Tensor) else math.log(width)
+        rule = 0.5 * (left + other) + (square * (0.125 - square / 192.0) + log_width)
         with torch.no_grad():
-            narrow = narrow & ((gap < NARROW) | ((rule - difference).abs() <= ROUNDING * eps * doubt))
-        return torch.where(narrow, rule, difference), below_high, above_low
+            ulps = near.abs().add_(1.0)  # of the tails, and of the ends of a cell
+            if cell:
+                ulps += centre.abs() * gap / width
+            same = (rule - difference).abs_().mul_(gap) <= ulps.mul_(ROUNDING * eps)
+            ruled = ~(gap >= NARROW) | (same & (gap < limit))
+        return torch.where(ruled, rule, difference), below_high, above_low
 
 
 def implicit(law: Univariate, root: Tensor, probability: Tensor | None = None) -> Tensor:

@@ -62,7 +62,11 @@ class Categorical(Index):
         else:
             total = self._param.sum(-1)
             valid = (torch.isfinite(total) & (total > 0)).all() & (self._param >= 0).all()
-        if not bool(valid):
+        try:
+            wrong = not bool(valid)
+        except RuntimeError:  # under vmap nothing may look at a value
+            return
+        if wrong:
             name, wanted = (
                 ("logits", "not NaN") if self._from_logits else ("probs", "finite, not negative and not all 0")
             )

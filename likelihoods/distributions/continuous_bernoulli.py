@@ -85,7 +85,7 @@ class ContinuousBernoulli(Univariate, pyro.distributions.ContinuousBernoulli):  
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-density in nats; -inf outside [0, 1]."""
         value = floating(value, self.logits)
-        steep, end = _ends(self.logits)  # distances from the likelier end do not cancel for large logits
+        steep, end = ends(self.logits)  # distances from the likelier end do not cancel for large logits
         density = torch.addcmul(-expm1_ratio_log(steep), self.logits, value.clamp(0.0, 1.0) - end)
         return density + log_indicator((value >= 0) & (value <= 1), value)
 
@@ -97,20 +97,22 @@ class ContinuousBernoulli(Univariate, pyro.distributions.ContinuousBernoulli):  
 
     def log_cdf(self, value: Tensor) -> Tensor:
         """Return log P(Y <= value)."""
-        return at_ends(self._log_tails(value)[0], value, 0.0, 1.0, -torch.inf, 0.0)
+        return self.log_tails(value)[0]
 
     def log_sf(self, value: Tensor) -> Tensor:
         """Return log P(Y > value)."""
-        return at_ends(self._log_tails(value)[1], value, 0.0, 1.0, 0.0, -torch.inf)
+        return self.log_tails(value)[1]
 
-    def _log_tails(self, value: Tensor) -> tuple[Tensor, Tensor]:
+    def log_tails(self, value: Tensor) -> tuple[Tensor, Tensor]:
         """Return log_cdf and log_sf: the smaller one from its formula, the larger from the smaller."""
         value = floating(value, self.logits)
         y = between(value, 0.0, 1.0, torch.full_like(value, 0.5))
         below, above = _log_cdf(y, 1.0 - y, self.logits), _log_cdf(1.0 - y, y, -self.logits)
         lower = below < -LOG_2
         rest = log1mexp(-torch.where(lower, below, above))
-        return torch.where(lower, below, rest), torch.where(lower, rest, above)
+        below, above = torch.where(lower, below, rest), torch.where(lower, rest, above)
+        below = at_ends(below, value, 0.0, 1.0, -torch.inf, 0.0)
+        return below, at_ends(above, value, 0.0, 1.0, 0.0, -torch.inf)
 
     def icdf(self, value: Tensor) -> Tensor:
         """Return the quantile at the probability ``value``."""
@@ -135,7 +137,7 @@ class ContinuousBernoulli(Univariate, pyro.distributions.ContinuousBernoulli):  
     @property
     def mean(self) -> Tensor:
         """The mean."""
-        steep, end = _ends(self.logits)
+        steep, end = ends(self.logits)
         return self._full(end + (2.0 * end - 1.0) * expm1_ratio_log_slope(steep))
 
     @property
@@ -171,7 +173,7 @@ class ContinuousBernoulli(Univariate, pyro.distributions.ContinuousBernoulli):  
             return self._inverse(torch.rand(shape, dtype=self.logits.dtype, device=self.logits.device))
 
 
-def _ends(logits: Tensor) -> tuple[Tensor, Tensor]:
+def ends(logits: Tensor) -> tuple[Tensor, Tensor]:
     """Return |logits|, with a derivative of ±1 at ±0 too, and the likelier end: 1 or, from -0 down, 0."""
     sign = torch.copysign(torch.ones_like(logits), logits.detach())
     return logits * sign, 0.5 * sign + 0.5
@@ -179,7 +181,7 @@ def _ends(logits: Tensor) -> tuple[Tensor, Tensor]:
 
 def _log_cdf(y: Tensor, rest: Tensor, logits: Tensor) -> Tensor:
     """Return log((exp(logits·y) - 1) / (exp(logits) - 1)), where rest = 1 - y."""
-    steep, end = _ends(logits)
+    steep, end = ends(logits)
     return y.log() - (logits * end) * rest + expm1_ratio_log(steep * y) - expm1_ratio_log(steep)
 
 
@@ -188,7 +190,7 @@ def _log_cdf(y: Tensor, rest: Tensor, logits: Tensor) -> Tensor:
 
 def _mean_log_prob(mean: Tensor, q: ContinuousBernoulli) -> Tensor:
     """Return the mean of q's log-density under a law on [0, 1] with this mean."""
-    steep, end = _ends(q.logits)
+    steep, end = ends(q.logits)
     return q.logits * (mean - end) - expm1_ratio_log(steep)
 
 

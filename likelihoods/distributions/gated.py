@@ -13,21 +13,8 @@ from torch.nn.functional import logsigmoid
 
 from likelihoods.distributions.base import Univariate, Value, between, both_tails, floating, on_line, promote, quantile
 from likelihoods.distributions.inversion import smallest
+from likelihoods.distributions.supports import OrZero, on_lattice
 from likelihoods.special import log_add_exp
-
-
-class OrZero(constraints.Constraint):
-    """A support, and zero."""
-
-    def __init__(self, support: constraints.Constraint) -> None:
-        self.support, self.is_discrete = support, support.is_discrete
-
-    def check(self, value: Tensor) -> Tensor:
-        """Tell which values are zero or in the support."""
-        return (value == 0) | self.support.check(value)
-
-    def __repr__(self) -> str:
-        return f"zero and {self.support}"
 
 
 class Gated(Univariate, TorchDistribution, abc.ABC):  # type: ignore[misc]
@@ -107,8 +94,8 @@ class Gated(Univariate, TorchDistribution, abc.ABC):  # type: ignore[misc]
 
     # Density
 
-    def log_prob(self, value: Tensor) -> Tensor:
-        """Return the log-mass (at 0, and for counts) or log-density in nats; -inf outside the support."""
+    def _apart(self, value: Tensor) -> Tensor:
+        """Return ``log_prob``, with 0 treated apart from other values."""
         value = floating(value, self.logits)
         zero = value == 0.0
         other = torch.where(zero, 1.0 if self.base.support.is_discrete else 0.5, value)
@@ -154,9 +141,10 @@ class Gated(Univariate, TorchDistribution, abc.ABC):  # type: ignore[misc]
             low, high = (line.icdf(torch.full_like(value, end)) for end in (0.0, 1.0))
             low, high = low.clamp(max=0.0), high.clamp(min=0.0)
         p = between(value, 0.0, 1.0, torch.full_like(value, 0.5))
-        found = (
-            smallest(self, p.nan_to_num(nan=0.5), low, high) if self.support.is_discrete else self._quantile(line, p)
-        )
+        if self.support.is_discrete:
+            found = on_lattice(self.support, smallest(self, p.nan_to_num(nan=0.5), low, high))
+        else:
+            found = self._quantile(line, p)
         return torch.where(value.isnan(), torch.nan, quantile(found, value, low, high))
 
     def _quantile(self, line: Univariate, p: Tensor) -> Tensor:
@@ -187,15 +175,15 @@ class Gated(Univariate, TorchDistribution, abc.ABC):  # type: ignore[misc]
         factor, mean = self._log_factor().exp(), self.base.mean
         return self._full(factor * (self.base.variance + (1.0 - factor) * (mean * mean)))
 
+    @abc.abstractmethod
+    def _other_mode(self, line: Univariate) -> Tensor:
+        """Return the point of highest ``log_prob`` among those that may have a higher one than 0."""
+
     @property
     def mode(self) -> Tensor:
         """The point of highest ``log_prob``: 0, or the base's mode (for counts whose mode is 0, the least other count)."""
         with torch.no_grad():
-            line = on_line(self.base, f"the mode of {type(self).__name__}")
-            other = line.mode.to(self.logits.dtype)
-            if line.support.is_discrete:
-                least = line.icdf((line.cdf(torch.zeros_like(other)) * (1.0 + 1e-6)).clamp(max=1.0))
-                other = torch.where(other == 0.0, least, other)
+            other = self._other_mode(on_line(self.base, f"the mode of {type(self).__name__}")).to(self.logits.dtype)
             return self._full(torch.where(self.log_prob(other) > self._log_zero(), other, 0.0))
 
     def entropy(self) -> Tensor:

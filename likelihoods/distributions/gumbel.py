@@ -12,7 +12,7 @@ from torch.distributions import Distribution, constraints, register_kl, transfor
 
 from likelihoods.distributions.base import Univariate, Value, promote
 from likelihoods.distributions.uniform import Uniform
-from likelihoods.special import EULER, log1mexpexp
+from likelihoods.special import EULER, log1mexpexp, safe_exp
 
 VARIANCE = math.pi**2 / 6.0
 
@@ -60,7 +60,7 @@ class Gumbel(Univariate, pyro.distributions.Gumbel):  # type: ignore[misc]
         """Return the log-density in nats."""
         z = (value - self.loc) / self.scale
         z = z.clamp(min=torch.finfo(z.dtype).min)  # or -inf would give inf - inf
-        return -self.scale.log() - (z + (-z).exp())
+        return -self.scale.log() - (z + safe_exp(-z))
 
     # Distribution function
 
@@ -70,7 +70,7 @@ class Gumbel(Univariate, pyro.distributions.Gumbel):  # type: ignore[misc]
 
     def log_cdf(self, value: Tensor) -> Tensor:
         """Return log P(Y <= value)."""
-        return -((self.loc - value) / self.scale).exp()
+        return -safe_exp((self.loc - value) / self.scale)
 
     def log_sf(self, value: Tensor) -> Tensor:
         """Return log P(Y > value)."""

@@ -72,7 +72,8 @@ class HalfCauchy(Univariate, pyro.distributions.HalfCauchy):  # type: ignore[mis
 
     def cdf(self, value: Tensor) -> Tensor:
         """Return P(Y <= value)."""
-        return at_ends(TWO_BY_PI * torch.atan2(self._inside(value), self.scale), value, 0.0, torch.inf, 0.0, 1.0)
+        left, lower, upper = self._tails(value)
+        return at_ends(torch.where(left, lower, 1.0 - upper), value, 0.0, torch.inf, 0.0, 1.0)
 
     def log_cdf(self, value: Tensor) -> Tensor:
         """Return log P(Y <= value)."""
@@ -88,15 +89,12 @@ class HalfCauchy(Univariate, pyro.distributions.HalfCauchy):  # type: ignore[mis
 
     def _tails(self, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return whether y is left of the median, the cdf (1/2 if not), and 1 - cdf (1/2 if so)."""
-        y, median = self._inside(value), self.scale.detach()
+        median = self.scale.detach()
+        y = between(floating(value, self.scale), 0.0, torch.inf, median)
         left = y < median
-        lower = torch.atan2(torch.where(left, y, median), self.scale)
-        upper = torch.atan2(self.scale, torch.where(left, median, y))
+        lower = torch.atan(torch.where(left, y, median) / self.scale)  # not atan2, whose slope squares its arguments
+        upper = torch.atan(self.scale / torch.where(left, median, y))
         return left, TWO_BY_PI * lower, TWO_BY_PI * upper
-
-    def _inside(self, value: Tensor) -> Tensor:
-        """Return y within the support, the median outside it."""
-        return between(floating(value, self.scale), 0.0, torch.inf, self.scale.detach())
 
     def icdf(self, value: Tensor) -> Tensor:
         """Return the quantile at the probability ``value``."""

@@ -23,6 +23,7 @@ from likelihoods.distributions.base import (
     quantile,
 )
 from likelihoods.distributions.normal import Normal
+from likelihoods.special import log_ndtr
 
 LOG_2 = math.log(2.0)
 ROOT_2, ROOT_HALF = math.sqrt(2.0), math.sqrt(0.5)
@@ -87,7 +88,7 @@ class HalfNormal(Univariate, pyro.distributions.HalfNormal):  # type: ignore[mis
         x = self._distance(value)
         near = x < 0.5
         small, large = torch.where(near, x, 0.5), torch.where(near, 0.5, x)
-        log_sf = torch.where(near, torch.log1p(-torch.erf(small)), LOG_2 + torch.special.log_ndtr(-ROOT_2 * large))
+        log_sf = torch.where(near, torch.log1p(-torch.erf(small)), LOG_2 + log_ndtr(-ROOT_2 * large))
         return at_ends(log_sf, value, 0.0, torch.inf, 0.0, -torch.inf)
 
     def _distance(self, value: Tensor) -> Tensor:

@@ -41,6 +41,10 @@ class Hurdle(Gated):
     tensor([-0.6931, -1.6931])
     """
 
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log-mass (at 0, and for counts) or log-density in nats; -inf outside the support."""
+        return self._apart(value)
+
     def _log_factor(self) -> Tensor:
         if not self._holds_zero:
             return logsigmoid(-self.logits)
@@ -54,6 +58,22 @@ class Hurdle(Gated):
             return line.log_mass(torch.zeros_like(high) if low is None else low.clamp(min=0.0), high)
         return line.log_cdf(high) if low is None else line.log_mass(low, high)
 
+    def _other_mode(self, line: Univariate) -> Tensor:
+        mode = line.mode
+        if not line.support.is_discrete:
+            return mode
+        least = Hurdle(self.base, self._nearly_open())._beyond(torch.full_like(mode, 1e-9, dtype=self.logits.dtype))
+        return torch.where(mode == 0, least, mode)
+
+    def _nearly_open(self) -> Tensor:
+        return torch.full_like(self.logits, -12.0)
+
+    def _beyond(self, share: Tensor) -> Tensor:
+        """Return the quantile among the values other than 0."""
+        zero = self.logits.sigmoid()
+        p = zero + (1.0 - zero) * share
+        return self.icdf(torch.maximum(p, torch.nextafter(zero, torch.ones_like(zero))))
+
     def _sample_others(self, base: Distribution, sample_shape: torch.Size) -> Tensor:
         y = base.sample(sample_shape)
         if not self._holds_zero:
@@ -61,10 +81,7 @@ class Hurdle(Gated):
         tries = 1
         while bool((y == 0).any()):
             if tries == TRIES and isinstance(base, Univariate):
-                zero = self._log_base_zero().exp()
                 uniform = torch.rand(y.shape, dtype=self.logits.dtype, device=self.logits.device)
-                other = base.icdf((zero + (1.0 - zero) * uniform).clamp(max=1.0 - torch.finfo(zero.dtype).eps))
-                least = base.icdf((base.cdf(torch.zeros_like(zero)) * (1.0 + 1e-6)).clamp(max=1.0))
-                return torch.where(y == 0, torch.where(other == 0, least, other), y)
+                return torch.where(y == 0, Hurdle(base, self._nearly_open())._beyond(uniform), y)
             y, tries = torch.where(y == 0, base.sample(sample_shape), y), tries + 1
         return y

@@ -77,11 +77,17 @@ class InverseGaussian(Univariate, TorchDistribution):  # type: ignore[misc]
 
     def log_cdf(self, value: Tensor) -> Tensor:
         """Return log P(Y <= value)."""
-        return at_ends(self._log_tails(value)[0], value, 0.0, torch.inf, -torch.inf, 0.0)
+        return self.log_tails(value)[0]
 
     def log_sf(self, value: Tensor) -> Tensor:
         """Return log P(Y > value)."""
-        return at_ends(self._log_tails(value)[1], value, 0.0, torch.inf, 0.0, -torch.inf)
+        return self.log_tails(value)[1]
+
+    def log_tails(self, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log_cdf and log_sf, which cost no more together than one of them."""
+        below, above = self._log_tails(value)
+        below = at_ends(below, value, 0.0, torch.inf, -torch.inf, 0.0)
+        return below, at_ends(above, value, 0.0, torch.inf, 0.0, -torch.inf)
 
     def _log_tails(self, value: Tensor) -> tuple[Tensor, Tensor]:
         """Return log_cdf and log_sf, by what is left of them when the density's exponential is taken out.
@@ -104,7 +110,7 @@ class InverseGaussian(Univariate, TorchDistribution):  # type: ignore[misc]
     def icdf(self, value: Tensor) -> Tensor:
         """Return the quantile at the probability ``value``."""
         zero = torch.zeros((), dtype=self.mean.dtype, device=self.mean.device)
-        return invert(self, self._log_tails, value, zero, zero + torch.inf, self.mode)
+        return invert(self, value, zero, zero + torch.inf, self.mode)
 
     # Moments
 

@@ -11,27 +11,12 @@ from torch.distributions import Distribution, constraints
 
 from likelihoods.distributions.base import Univariate, Value, between, both_tails, implicit, on_line, promote, quantile
 from likelihoods.distributions.index import log_softmax
-from likelihoods.distributions.inversion import smallest
+from likelihoods.distributions.inversion import INTEGERS, smallest
+from likelihoods.distributions.supports import AnyOf, on_lattice
 from likelihoods.special import log_sum_exp
 
 GRID, ROUNDS = 65, 4  # the search for a mode: quantiles of each component, and how often a law of counts is asked again
 GOLDEN = 0.5 * (5.0**0.5 - 1.0)
-
-
-class AnyOf(constraints.Constraint):
-    """The values that at least one component allows, where the components' supports differ."""
-
-    def __init__(self, support: constraints.Constraint, live: Tensor) -> None:
-        self.support, self.live = support, live
-        self.is_discrete, self.event_dim = support.is_discrete, support.event_dim
-
-    def check(self, value: Tensor) -> Tensor:
-        """Tell which values some component allows."""
-        allowed: Tensor = self.support.check(value.unsqueeze(-1 - self.event_dim))
-        return (allowed & self.live).any(-1)
-
-    def __repr__(self) -> str:
-        return f"what some component allows ({self.support})"
 
 
 class Mixture(Univariate, TorchDistribution):  # type: ignore[misc]
@@ -144,8 +129,10 @@ class Mixture(Univariate, TorchDistribution):  # type: ignore[misc]
                 self._extreme_quantiles((p * (1.0 + slack)).clamp(max=1.0)),
             )
             first, last = (self._extreme_quantiles(torch.full_like(p, end))[i] for i, end in enumerate((0.0, 1.0)))
-        found = quantile(smallest(self, p, low[0], high[1]), value, first, last)
-        return torch.where(value.isnan(), torch.nan, found)
+        found = smallest(self, p, low[0], high[1])
+        if self.support.is_discrete:
+            found = on_lattice(self.support, found)
+        return torch.where(value.isnan(), torch.nan, quantile(found, value, first, last))
 
     def _extreme_quantiles(self, p: Tensor) -> tuple[Tensor, Tensor]:
         """Return the least and the greatest quantile of the components that are not left out."""
@@ -191,7 +178,7 @@ class Mixture(Univariate, TorchDistribution):  # type: ignore[misc]
         low, best, high = self._around(points)
         if self.support.is_discrete:
             steps = chances.view(-1, *(1,) * best.dim())
-            for _ in range(ROUNDS):
+            for _ in range(ROUNDS if bool((high - low > 2.0).any()) or not isinstance(self.support, INTEGERS) else 0):
                 start, stop = self.cdf(low), self.cdf(high)
                 inner = self.icdf((start + (stop - start) * steps).clamp(max=1.0))
                 low, best, high = self._around(torch.cat([low[None], best[None], inner, high[None]]).sort(0).values)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from likelihoods.distributions.base import Univariate, Value, promote
+from likelihoods.special import log_ndtr
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 ROOT_HALF = math.sqrt(0.5)
@@ -48,11 +49,19 @@ class Normal(Univariate, pyro.distributions.Normal):  # type: ignore[misc]
 
     def log_cdf(self, value: Tensor) -> Tensor:
         """Return log P(Y <= value)."""
-        return torch.special.log_ndtr((value - self.loc) / self.scale)
+        return log_ndtr((value - self.loc) / self.scale)
 
     def log_sf(self, value: Tensor) -> Tensor:
         """Return log P(Y > value)."""
-        return torch.special.log_ndtr((self.loc - value) / self.scale)
+        return log_ndtr((self.loc - value) / self.scale)
+
+    def log_tails(self, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``log_cdf`` and ``log_sf``: the larger from the smaller, which saves half of the time."""
+        z = (value - self.loc) / self.scale
+        right = z >= 0
+        smaller = log_ndtr(torch.where(right, -z, z))
+        larger = torch.log1p(-smaller.exp())
+        return torch.where(right, larger, smaller), torch.where(right, smaller, larger)
 
     def icdf(self, value: Tensor) -> Tensor:
         """Return the quantile at the probability ``value``."""

@@ -56,7 +56,7 @@ class Tweedie(Univariate, TorchDistribution):  # type: ignore[misc]
     doi:10.1007/s11222-005-4070-y.
 
     >>> Tweedie(2.0, 1.0, 1.5).log_prob(torch.tensor([0.0, 2.0, -1.0]))
-    tensor([-2.8284, -1.4785,    -inf])
+    tensor([-2.8284, -1.5122,    -inf])
     """
 
     arg_constraints: ClassVar = {
@@ -96,20 +96,19 @@ class Tweedie(Univariate, TorchDistribution):  # type: ignore[misc]
 
     def log_cdf(self, value: Tensor) -> Tensor:
         """Return log P(Y <= value)."""
-        return self._at_ends(0, value, -torch.inf, 0.0)
+        return self.log_tails(value)[0]
 
     def log_sf(self, value: Tensor) -> Tensor:
         """Return log P(Y > value)."""
-        return self._at_ends(1, value, 0.0, -torch.inf)
+        return self.log_tails(value)[1]
 
-    def _at_ends(self, side: int, value: Tensor, below: float, above: float) -> Tensor:
+    def log_tails(self, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log_cdf and log_sf, which cost no more together than one of them."""
         value = floating(value, self.mean)
-        tail = self._log_tails(between(value, 0.0, torch.inf, self.mean.detach()))[side]
+        below, above = self._log_tails(between(value, 0.0, torch.inf, self.mean.detach()))
         rate = self._parts()[0]
-        tail = torch.where(
-            value == 0, -rate if side == 0 else log1mexp(rate), at_ends(tail, value, 0.0, torch.inf, below, above)
-        )
-        return tail
+        below = torch.where(value == 0, -rate, at_ends(below, value, 0.0, torch.inf, -torch.inf, 0.0))
+        return below, torch.where(value == 0, log1mexp(rate), at_ends(above, value, 0.0, torch.inf, 0.0, -torch.inf))
 
     def _log_tails(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return log_cdf and log_sf at y > 0.
@@ -134,7 +133,7 @@ class Tweedie(Univariate, TorchDistribution):  # type: ignore[misc]
         zero = torch.zeros((), dtype=self.mean.dtype, device=self.mean.device)
         atom = (value <= (-rate).exp()) & (value >= 0)
         inner = torch.where(atom, 0.5 * (1.0 + (-rate).exp()), value).detach()
-        found = invert(self, self._log_tails, torch.where(atom, inner, value), zero, zero + torch.inf, self.mean)
+        found = invert(self, torch.where(atom, inner, value), zero, zero + torch.inf, self.mean)
         return torch.where(atom, 0.0, found)
 
     # Moments

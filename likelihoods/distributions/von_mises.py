@@ -22,7 +22,7 @@ from likelihoods.distributions.base import (
     promote,
 )
 from likelihoods.distributions.inversion import invert
-from likelihoods.special import log1mexp, symmetric_log_cdf
+from likelihoods.special import log1mexp
 
 LOG_2PI = math.log(2.0 * math.pi)
 NODES, WEIGHTS = (tuple(x.tolist()) for x in np.polynomial.legendre.leggauss(40))
@@ -81,25 +81,31 @@ class VonMises(Univariate, pyro.distributions.VonMises):  # type: ignore[misc]
 
     def cdf(self, value: Tensor) -> Tensor:
         """Return the probability of the arc from loc - π to y; 0 at -inf and 1 at inf."""
-        return self._log_tail(value, 1.0).exp()
+        return self.log_tails(value)[0].exp()
 
     def log_cdf(self, value: Tensor) -> Tensor:
         """Return log cdf."""
-        return self._log_tail(value, 1.0)
+        return self.log_tails(value)[0]
 
     def log_sf(self, value: Tensor) -> Tensor:
         """Return log(1 - cdf)."""
-        return self._log_tail(value, -1.0)
+        return self.log_tails(value)[1]
 
-    def _log_tail(self, value: Tensor, sign: float) -> Tensor:
-        """Return the log-probability of deviations below that of y (sign 1) or above it (sign -1)."""
-        value = sign * floating(value, self.loc)
-        loc = sign * self.loc.detach()
-        deviation = sign * self._deviation(sign * between(value, -torch.inf, torch.inf, loc))
+    def log_tails(self, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log_cdf and log_sf: the smaller one is an integral, the other follows from it."""
+        value = floating(value, self.loc)
+        deviation = self._deviation(between(value, -torch.inf, torch.inf, self.loc.detach()))
         pi = _pi(deviation)[0]
-        tail = symmetric_log_cdf(between(deviation, -pi, pi, torch.zeros_like(deviation)), self._log_upper_tail)
-        return at_ends(
-            at_ends(tail, deviation, -pi, pi, -torch.inf, 0.0), value, -torch.inf, torch.inf, -torch.inf, 0.0
+        inside = between(deviation, -pi, pi, torch.zeros_like(deviation))
+        right = inside > 0
+        smaller = self._log_upper_tail(torch.where(right, inside, -inside))
+        larger = log1mexp(-smaller)
+        below, above = torch.where(right, larger, smaller), torch.where(right, smaller, larger)
+        below = at_ends(
+            at_ends(below, deviation, -pi, pi, -torch.inf, 0.0), value, -torch.inf, torch.inf, -torch.inf, 0.0
+        )
+        return below, at_ends(
+            at_ends(above, deviation, -pi, pi, 0.0, -torch.inf), value, -torch.inf, torch.inf, 0.0, -torch.inf
         )
 
     def _log_upper_tail(self, a: Tensor) -> Tensor:
@@ -128,13 +134,7 @@ class VonMises(Univariate, pyro.distributions.VonMises):  # type: ignore[misc]
         zero = torch.zeros_like(self.concentration)
         pi = _pi(zero)[0]
         centred = VonMises(zero, self.concentration, validate_args=False)
-
-        def tails(y: Tensor) -> tuple[Tensor, Tensor]:
-            smaller = centred._log_upper_tail(y.abs())
-            larger = log1mexp(-smaller)
-            return torch.where(y < 0, smaller, larger), torch.where(y < 0, larger, smaller)
-
-        return self.loc + invert(centred, tails, value, zero - pi, zero + pi, zero)
+        return self.loc + invert(centred, value, zero - pi, zero + pi, zero)
 
     def log_mass(self, low: Tensor, high: Tensor) -> Tensor:
         """Return the log-probability of the arc from low, in the positive sense, to high; -inf if low >= high.

@@ -21,7 +21,7 @@ from likelihoods.distributions.base import (
     quantile,
 )
 from likelihoods.distributions.exponential import Exponential
-from likelihoods.special import log1mexpexp, log_ratio, one_minus_exp
+from likelihoods.special import log1mexpexp, log_ratio, one_minus_exp, safe_exp
 
 EULER = 0.5772156649015329
 CONCENTRATED = 50.0  # from here on the series for the variance beats the difference of two gamma functions
@@ -70,14 +70,14 @@ class Weibull(Univariate, pyro.distributions.Weibull):  # type: ignore[misc]
         """Return the log-density in nats; -inf for value <= 0."""
         value = floating(value, self.scale)
         ratio = log_ratio(value, self.scale)
-        density = (self.concentration - 1.0) * ratio - (self.concentration * ratio).exp()
+        density = (self.concentration - 1.0) * ratio - safe_exp(self.concentration * ratio)
         return density + (self.concentration.log() - self.scale.log()) + log_positive(value)
 
     # Distribution function
 
     def cdf(self, value: Tensor) -> Tensor:
         """Return P(Y <= value)."""
-        return at_ends(one_minus_exp(self._log_hazard(value).exp()), value, 0.0, torch.inf, 0.0, 1.0)
+        return at_ends(one_minus_exp(safe_exp(self._log_hazard(value))), value, 0.0, torch.inf, 0.0, 1.0)
 
     def log_cdf(self, value: Tensor) -> Tensor:
         """Return log P(Y <= value)."""
@@ -85,7 +85,7 @@ class Weibull(Univariate, pyro.distributions.Weibull):  # type: ignore[misc]
 
     def log_sf(self, value: Tensor) -> Tensor:
         """Return log P(Y > value)."""
-        return at_ends(-self._log_hazard(value).exp(), value, 0.0, torch.inf, 0.0, -torch.inf)
+        return at_ends(-safe_exp(self._log_hazard(value)), value, 0.0, torch.inf, 0.0, -torch.inf)
 
     def _log_hazard(self, value: Tensor) -> Tensor:
         """Return concentration · log(y / scale) within the support, 0 outside it."""

@@ -35,14 +35,29 @@ class ZeroInflated(Gated):
     tensor([-0.5662, -2.0000,    -inf])
     """
 
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log-mass (at 0, and for counts) or log-density in nats; -inf outside the support."""
+        if not self._holds_zero:
+            return self._apart(value)
+        log_base = self.base.log_prob(value)  # once for zeros and others
+        zero = value == 0
+        at_zero = torch.where(zero, log_base, 0.0)
+        apart = self.logits - at_zero  # log(π + (1 - π)p) is log(1 - π) + log(exp(logits) + p)
+        at_zero = torch.maximum(self.logits, at_zero) - logsigmoid(apart.abs())
+        return self._log_factor() + torch.where(zero, at_zero, log_base)
+
     def _log_factor(self) -> Tensor:
         return logsigmoid(-self.logits)
 
     def _log_zero(self) -> Tensor:
-        return log_add_exp(logsigmoid(self.logits), self._log_factor() + self._log_base_zero())
+        gate = logsigmoid(self.logits)
+        return log_add_exp(gate, self._log_factor() + self._log_base_zero()) if self._holds_zero else gate
 
     def _counted(self, line: Univariate, low: Tensor | None, high: Tensor) -> Tensor:
         return line.log_cdf(high) if low is None else line.log_mass(low, high)
+
+    def _other_mode(self, line: Univariate) -> Tensor:
+        return line.mode
 
     def _sample_others(self, base: Distribution, sample_shape: torch.Size) -> Tensor:
         return base.sample(sample_shape)

@@ -9,6 +9,7 @@ from pyro.distributions import Delta
 from torch import Tensor
 from torch.distributions import Distribution, Independent, VonMises
 
+from likelihoods.distributions import Joint, Weighted
 from likelihoods.divergences.closed_form import closed_form, sum_rightmost
 from likelihoods.divergences.enumeration import enumerate_kl
 from likelihoods.divergences.monte_carlo import estimate_kl
@@ -21,10 +22,8 @@ __all__ = ["Divergence", "atoms", "kl", "monte_carlo"]
 class Divergence(NamedTuple):
     """A divergence and how it was come by.
 
-    Attributes:
-        value: in nats, with the joint batch shape.
-        method: "closed form", "enumeration", "quadrature" or "Monte Carlo".
-        standard_error: of a Monte Carlo estimate, with the shape of ``value``; None for the others.
+    ``value`` is in nats and has the joint batch shape; ``method`` is "closed form", "enumeration", "quadrature" or
+    "Monte Carlo"; ``standard_error`` is that of a Monte Carlo estimate, with the shape of ``value``, and None otherwise.
     """
 
     value: Tensor
@@ -54,7 +53,8 @@ def kl(q: Distribution, p: Distribution, *, samples: int | None = None, seed: in
         seed: of these samples; torch's global generator is then left as it was.
 
     Raises:
-        ValueError: the event shapes differ, the batch shapes do not broadcast, or angles are compared with numbers.
+        ValueError: the event shapes differ, the batch shapes do not broadcast, angles are compared with numbers, or one is
+            a ``Weighted`` or a ``Joint`` law.
         NotImplementedError: no exact method applies and ``samples`` was not given.
         ArithmeticError: the exact method that applies does not reach its accuracy and ``samples`` was not given.
 
@@ -64,7 +64,7 @@ def kl(q: Distribution, p: Distribution, *, samples: int | None = None, seed: in
     >>> kl(Normal(0.0, 1.0), Normal(torch.tensor([0.0, 2.0]), 1.0))
     Divergence(value=tensor([0., 2.]), method='closed form', standard_error=None)
     >>> kl(Normal(0.0, 1.0), StudentT(3.0, 0.0, 1.0))
-    Divergence(value=tensor(0.0560), method='quadrature', standard_error=None)
+    Divergence(value=tensor(0.0692), method='quadrature', standard_error=None)
     """
     q, p, batch = _joint(q, p)
     if isinstance(q, Independent) and isinstance(p, Independent):
@@ -133,6 +133,15 @@ def monte_carlo(
 
 def _joint(q: Distribution, p: Distribution) -> tuple[Distribution, Distribution, torch.Size]:
     """Return both laws with the joint batch shape."""
+    if isinstance(q, Weighted) or isinstance(p, Weighted):
+        raise ValueError(
+            "A power likelihood (Weighted) is no law, so it has no divergence; compare its base: law.base."
+        )
+    if isinstance(q, Joint) or isinstance(p, Joint):
+        raise ValueError(
+            "A joint law's parts are independent, so their divergences add: "
+            "sum(kl(q.parts[name], p.parts[name]).value for name in q.parts)."
+        )
     if q.event_shape != p.event_shape:
         raise ValueError(
             f"q is a law of events of shape {tuple(q.event_shape)} and p of {tuple(p.event_shape)}; one value must fit both. "

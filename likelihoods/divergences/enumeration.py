@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from likelihoods.distributions.discretized import Lattice
-from likelihoods.distributions.discretized_logistic import Levels
+from likelihoods.distributions.supports import spacing
 from likelihoods.divergences.support import bounds, landmarks, log_prob, support
 
 MOST = 2**22  # points of one law; a sum with more is refused
@@ -30,7 +29,9 @@ def enumerate_kl(q: Distribution, p: Distribution) -> Tensor:
     """
     ends = bounds(q)
     assert ends is not None
-    origin, step = _lattice(q, ends[0])
+    found = support(q)
+    assert found is not None
+    origin, step = (torch.as_tensor(x, dtype=torch.float64, device=ends[0].device) for x in spacing(found))
     low, high = (torch.round((end - origin) / step) for end in ends)
     marks = landmarks(q, torch.tensor((1e-3, 0.5, 0.999), dtype=torch.float64, device=low.device))
     marks = torch.round((marks - origin) / step)
@@ -95,13 +96,3 @@ def enumerate_kl(q: Distribution, p: Distribution) -> Tensor:
 
 def _left(mass: Tensor) -> str:
     return f"{float((1.0 - mass).max()):.2g}" if math.prod(mass.shape) else "nothing"
-
-
-def _lattice(law: Distribution, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a point of the law's lattice and the distance between neighbours."""
-    found = support(law)
-    if isinstance(found, Levels):
-        return found.low.double().expand_as(like), found.step.double().expand_as(like)
-    if isinstance(found, Lattice):
-        return torch.zeros_like(like), torch.full_like(like, found.step)
-    return torch.zeros_like(like), torch.ones_like(like)

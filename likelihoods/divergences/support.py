@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 from collections.abc import Iterator
@@ -13,10 +14,6 @@ from torch import Tensor
 from torch.distributions import Distribution, Transform, VonMises, constraints
 
 from likelihoods.distributions.base import Univariate
-from likelihoods.distributions.discretized import Lattice
-from likelihoods.distributions.discretized_logistic import Levels
-from likelihoods.distributions.gated import OrZero
-from likelihoods.distributions.mixture import AnyOf
 from likelihoods.distributions.multinomial import Compositions
 
 THIN = (type(constraints.simplex),)  # sets without volume in the space of their vectors; sphere is found by its name
@@ -86,11 +83,18 @@ def atoms(law: Distribution) -> tuple[float, ...]:
 
 def bounds(law: Distribution) -> tuple[Tensor, Tensor] | None:
     """Return the ends of the support of each element, in float64 with the shape of a sample; None if it is no interval."""
+    if isinstance(law, Univariate) and not law.event_shape:
+        edges = torch.tensor((0.0, 1.0), dtype=torch.float64, device=_like(law))
+        with contextlib.suppress(TypeError):  # a mixture of another package's laws has no quantile function
+            low, high = (precise(law).icdf(edge.expand(law.batch_shape)) for edge in edges)
+            return low, high
     found = support(law)
     if found is None:
         return None
     # any turn will do for angles, whose density goes on beyond it
     pair = (law.loc - math.pi, law.loc + math.pi) if isinstance(law, VonMises) else _bounds(found)
+    if isinstance(law, Delta):
+        pair = law.v, law.v
     if pair is None:
         return None
     like = _like(law)
@@ -113,17 +117,10 @@ def _like(law: Distribution) -> torch.device | None:
 
 
 def _bounds(found: constraints.Constraint) -> tuple[Any, Any] | None:
-    if isinstance(found, Levels):
-        return found.low, found.high
-    if found is constraints.real or isinstance(found, Lattice):
+    if found is constraints.real:
         return -torch.inf, torch.inf
     if found is constraints.boolean:
         return 0.0, 1.0
-    if isinstance(found, OrZero):
-        pair = _bounds(found.support)
-        return pair and (torch.as_tensor(pair[0]).clamp(max=0.0), torch.as_tensor(pair[1]).clamp(min=0.0))
-    if isinstance(found, AnyOf):
-        return _of_components(found.support)
     if type(found).__name__ == "MixtureSameFamilyConstraint":  # by its name: older versions of torch lack it
         return _of_components(found.base_constraint)  # type: ignore[attr-defined]
     low = getattr(found, "lower_bound", None)
@@ -191,8 +188,8 @@ def landmarks(law: Distribution, probabilities: Tensor) -> Tensor:
         points = law.icdf(levels).expand(-1, *law.batch_shape)
         if bool(points.isfinite().all()):
             return points.sort(0).values
-    except (NotImplementedError, RuntimeError, ValueError):
-        pass  # torch's laws raise any of these where they have no quantile function
+    except (NotImplementedError, RuntimeError, TypeError, ValueError):
+        pass  # laws raise any of these where they have no quantile function
     device = _like(law)
     with torch.random.fork_rng(devices=[device] if device is not None and device.type == "cuda" else []):
         torch.manual_seed(0)
