@@ -122,7 +122,8 @@ class derived(lazy_property):  # type: ignore[misc]
     """
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self if instance is None else self.wrapped(instance)
+        # on the class what torch's own gives, which validation and documentation tools know
+        return super().__get__(None, owner) if instance is None else self.wrapped(instance)
 
 
 class Parametric(TorchDistributionMixin):  # type: ignore[misc]
