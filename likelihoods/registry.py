@@ -81,7 +81,10 @@ class Entry:
 
     def law_relation(self, **options: Any) -> Relation:
         """Return the relation for these options."""
-        return self.relation(**self.complete(options))
+        try:
+            return self.relation(**self.complete(options))
+        except OverflowError:
+            raise ValueError(f"The options {options} of {self.name!r} are too large: its constants overflow.") from None
 
 
 _ENTRIES: dict[str, Entry] = {}

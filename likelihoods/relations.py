@@ -48,7 +48,8 @@ class Affine(Relation):
 
     def sentence(self) -> str:
         """Return the relation in words and numbers."""
-        left = "loss = NLL" if self.scale == 1.0 else f"loss = {self.scale:.6g} * NLL"
+        scale = f"{self.scale:.6g}"  # 2 sqrt(1/2)² is 1 but for its last bit
+        left = "loss = NLL" if scale == "1" else f"loss = {scale} * NLL"
         if callable(self.offset):
             return f"{left} + b(y), b(y) = {(self.offset.__doc__ or self.offset.__name__).strip()}"
         if self.offset == 0.0:

@@ -48,6 +48,8 @@ def predicted(link: str | Link | None = None, *, size: int | None = None) -> Mak
     >>> lk.Family(lk.distributions.Normal, loc=lk.predicted(), scale=lk.predicted("softplus")).width
     2
     """
+    if size is not None and (not isinstance(size, int) or size < 1):
+        raise ValueError(f"size={size!r}; the length of a vector is a positive whole number.")
 
     def make(name: str, constraint: Constraint | None) -> Source:
         return Predicted(_link(name, constraint, link, "predicted"), _is_vector(constraint), size)

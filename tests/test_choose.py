@@ -10,6 +10,7 @@ from scipy import stats
 
 import likelihoods as lk
 from likelihoods.selection.describe import describe
+from likelihoods.selection.fit import fit
 from likelihoods.selection.table import TableError
 
 REAL = ["mse", "l1", "huber", "log_cosh", "student_t"]
@@ -159,6 +160,16 @@ def test_exact_zeros_have_no_density_under_a_law_that_is_infinite_there():
     choice = choose(rng.normal(size=(200, 1)), y, ["gamma", "log_normal", "mse"])
     assert set(choice.left_out) == {"gamma", "log_normal"}
     assert "impossible under it, the first 0 in row" in choice.left_out["gamma"]
+
+
+def test_a_mixture_is_refused_rather_than_fitted_wrongly():
+    rng = np.random.default_rng(23)
+    mixture = lk.Mixture(lk.Family(lk.distributions.Normal, loc=lk.predicted(), scale=lk.learned()), 2)
+    y = rng.normal(size=60)
+    choice = choose(rng.normal(size=(60, 1)), y, {"mixture": mixture, "mse": "mse"}, cv=2)
+    assert "components begin alike" in choice.left_out["mixture"]
+    with pytest.raises(TypeError, match="components begin alike"):
+        fit(mixture, torch.zeros(60, 0, dtype=torch.float64), torch.from_numpy(y))
 
 
 def test_skill_is_bits_saved_by_the_columns():

@@ -23,6 +23,11 @@ def python_blocks(text):
             yield "\n" * text.count("\n", 0, match.start("body")) + match["body"]
 
 
+def shown_values(block):
+    """What a block says that an expression gives: a line with a quoted string as its comment."""
+    return re.findall(r"^([\w.]+(?:\(\))?)[ ]+# ('[^']*')$", block, re.MULTILINE)
+
+
 @pytest.fixture
 def table():
     """Give the table of losses back as it was: a page may register a row of its own."""
@@ -44,6 +49,8 @@ def test_blocks_run(page, tmp_path, monkeypatch):
     namespace = {"__name__": page.stem}
     for block in blocks:
         exec(compile(block, str(page), "exec"), namespace)
+        for expression, value in shown_values(block):
+            assert repr(eval(expression, namespace)) == value, f"{page.name} says that {expression} is {value}"
 
 
 def test_which_blocks_run():
@@ -54,3 +61,10 @@ def test_which_blocks_run():
 def test_every_fence_is_closed():
     for page in PAGES:
         assert len(re.findall(r"^```", FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)) == 0, page
+
+
+def test_what_a_comment_says_is_compared():
+    block = "loss.name  # 'mse'\nx = 1  # 'not an expression'\nloss.nll(a, b)  # prose\nloss.sentence()  # 'l'\n"
+    assert shown_values(block) == [("loss.name", "'mse'"), ("loss.sentence()", "'l'")]
+    readme = "".join(python_blocks((ROOT / "README.md").read_text(encoding="utf-8")))
+    assert len(shown_values(readme)) >= 3

@@ -297,6 +297,11 @@ def test_unknown_names_and_options():
         lk.loss("mse", reduction="average")
     with pytest.raises(ValueError, match="beta=0"):
         lk.loss("smooth_l1", beta=0.0)
+    with pytest.raises(ValueError, match="too large: its constants overflow"):
+        lk.loss("mse", scale=1e300)
+    for classes in (2.5, 0):
+        with pytest.raises(ValueError, match="a positive whole number"):
+            lk.loss("cross_entropy", classes=classes)
     with pytest.raises(ValueError, match="delta=-1"):
         lk.loss("huber", delta=-1.0)
 

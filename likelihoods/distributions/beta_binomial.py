@@ -72,7 +72,7 @@ class BetaBinomial(Count, pyro.distributions.BetaBinomial):  # type: ignore[misc
     doi:10.1002/0471715816.
 
     >>> BetaBinomial(2.0, 3.0, 10).log_prob(torch.tensor([3.0, 11.0]))
-    tensor([-1.9679,    -inf])
+    tensor([-1.9389,    -inf])
     """
 
     concentration1: Tensor = None  # type: ignore[assignment]  # plain attributes, where Pyro reads them off a beta law

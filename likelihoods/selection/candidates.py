@@ -12,11 +12,12 @@ from torch import Tensor
 from torch.distributions import Categorical
 
 from likelihoods.catalog import entries, find
-from likelihoods.combinators import Discretized
+from likelihoods.combinators import Discretized, Mixture
 from likelihoods.distributions.base import Univariate
 from likelihoods.likelihood import Likelihood
 from likelihoods.registry import Entry
 from likelihoods.selection.describe import Target
+from likelihoods.selection.fit import MIXTURE
 
 Candidates = Sequence[str | Likelihood] | Mapping[str, str | Likelihood] | None
 
@@ -95,6 +96,8 @@ def _from_entry(entry: Entry, target: Target) -> tuple[str, Likelihood, str]:
 
 def _admit(target: Target, base: Likelihood) -> tuple[str, Likelihood | None]:
     """Return the likelihood under the target's base measure, or why there is none."""
+    if any(isinstance(part, Mixture) for part in base.modules()):
+        return MIXTURE, None
     law = base._probe()
     if base.rank or law.event_shape:
         return "its target is a vector, and this one is a number", None

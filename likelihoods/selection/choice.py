@@ -192,7 +192,7 @@ class Choice:
         rest = [name for name in self.tied if name != self.best]
         text = f"Recommended: {self.best}. {self.ranking[0].assumption}"
         if rest:
-            text += f" Not distinguishable from it on these data: {', '.join(rest)}; it is the simplest of them."
+            text += f" Not distinguishable from it on these data: {', '.join(rest)}; none of them is simpler."
         return text
 
     def _imports(self) -> str:

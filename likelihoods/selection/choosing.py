@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,6 +17,7 @@ from likelihoods.selection.choice import Choice, Scored, rank
 from likelihoods.selection.describe import Target, describe
 from likelihoods.selection.fit import Fit, fit
 from likelihoods.selection.table import Table, prepare
+from likelihoods.threads import one_thread
 
 
 def choose(
@@ -68,7 +67,7 @@ def choose(
     began = time.perf_counter()
     scored, fits = [], {}
     bar = tqdm(total=len(entrants) * (cv + 1), desc="fitting", unit="fit", disable=not progress, leave=False)
-    with _one_thread(), bar:
+    with one_thread(), bar:
         for entrant in entrants:
             bar.set_postfix_str(entrant.name)
             result, fits[entrant.name] = _score(entrant, columns, target.values, folds, bar)
@@ -87,17 +86,6 @@ def choose(
         seconds=time.perf_counter() - began,
         pit=None if best.flags else _pit(fits[best.name], columns, target, folds, seed),
     )
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Hold torch to one thread: the tensors are small, and threads that wait for them cost several times the work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _folds(target: Target, cv: int, seed: int) -> list[tuple[Tensor, Tensor]]:

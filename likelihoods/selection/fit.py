@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from likelihoods.combinators import Mixture
 from likelihoods.likelihood import Likelihood
 from likelihoods.links import Link
 from likelihoods.sources import Learned, Predicted
@@ -27,6 +28,7 @@ KINK = 1e-3  # nats over all rows that a step must gain to go on where it gains 
 BOUND = 16.0  # how far a learned raw value may go from where it starts: a factor of e^16 for a scale
 CERTAIN = 1e-6  # nats a row below which a mass says that every target was certain
 MAX_ITERATIONS = 60
+MIXTURE = "its components begin alike, and Newton's method cannot part them; train it by lk.NLL from a random start"
 TOGETHER = 30_000  # rows that are evaluated at once
 
 
@@ -70,8 +72,13 @@ def fit(likelihood: Likelihood, X: Tensor, y: Tensor, start: Fit | None = None) 
         start: a fit, of the same columns or of none, from which to begin; a search finds a beginning if None.
 
     Returns:
-        The fit; what went wrong, if anything, is in ``converged`` and ``unbounded``, and is never raised.
+        The fit; what went wrong with it, if anything, is in ``converged`` and ``unbounded``, and is never raised.
+
+    Raises:
+        TypeError: the likelihood holds a mixture.
     """
+    if any(isinstance(part, Mixture) for part in likelihood.modules()):
+        raise TypeError(f"fit got a mixture, {likelihood!r}: {MIXTURE}.")
     likelihood = copy.deepcopy(likelihood).double()
     mean = X.mean(0)
     spread = (X - mean).square().mean(0).sqrt()

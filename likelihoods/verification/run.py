@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 
 from likelihoods.catalog import entries, find
 from likelihoods.registry import Entry
+from likelihoods.threads import one_thread
 from likelihoods.verification import density, identities
 from likelihoods.verification.extremes import extremes
 from likelihoods.verification.law import NotMeasured
@@ -74,7 +74,7 @@ def verify(name: str | Entry | Sequence[str | Entry] | None = None, *, seed: int
     rows = [row if isinstance(row, Entry) else find(row) for row in wanted]
     settings = [(row, example) for row in rows for example in row.examples]
     found: list[Claim] = []
-    with _one_thread():
+    with one_thread():
         if not progress:
             for row, example in settings:
                 found += _execute(row, example, seed)
@@ -86,17 +86,6 @@ def verify(name: str | Entry | Sequence[str | Entry] | None = None, *, seed: int
                 bar.set_description(row.name)
                 found += _execute(row, example, seed)
     return Report(tuple(found), seed)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Hold torch to one thread: the tensors are small, and threads that wait for them cost several times the work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _execute(entry: Entry, example: dict[str, Any], seed: int) -> Iterator[Claim]:
