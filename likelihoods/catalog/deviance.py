@@ -44,7 +44,9 @@ def check_power(row: str, power: float) -> None:
             3: "3 is the inverse Gaussian's: write loss('inverse_gaussian') or loss('inverse_gaussian_deviance')",
         }
         hint = others.get(power, "no power between 0 and 1 belongs to a law")
-        raise ValueError(f"{row}: power={power}; it must be between 1 and 2, both left out. {hint[0].upper()}{hint[1:]}.")
+        raise ValueError(
+            f"{row}: power={power}; it must be between 1 and 2, both left out. {hint[0].upper()}{hint[1:]}."
+        )
 
 
 def _poisson() -> Likelihood:

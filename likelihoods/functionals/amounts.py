@@ -100,7 +100,5 @@ AMOUNTS = (
     Functional("beta-binomial chance", _beta_binomial_chance, lambda law: law.logits.sigmoid()),  # type: ignore[attr-defined]
     Functional("share of zeros and mean", _zeros_and_mean, _law_zeros_and_mean),
     Functional("share of zeros, at least the base's, and mean", _inflated, _law_zeros_and_mean),
-    Functional(
-        "share of zeros and geometric mean of the others", _zeros_and_geometric_mean, _law_zeros_and_median
-    ),
+    Functional("share of zeros and geometric mean of the others", _zeros_and_geometric_mean, _law_zeros_and_median),
 )
