@@ -90,7 +90,7 @@ class LabelNormalized(TorchDistribution):  # type: ignore[misc]  # Pyro has no t
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-mass in nats; -inf for what is no label, NaN at NaN."""
         inside = self.support.check(value)
-        known = inside.reshape(*inside.shape, *[1] * len(self.event_shape))
+        known = inside.reshape(inside.shape + (1,) * len(self.event_shape))
         safe = torch.where(known, value, self.labels[0])
         unknown = value != value
         unknown = unknown.flatten(-len(self.event_shape)).any(-1) if self.event_shape else unknown
