@@ -9,13 +9,24 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from likelihoods import distributions, divergences, special, targets
+    from likelihoods import catalog, distributions, divergences, special, targets
     from likelihoods.catalog import entries, find, register, unregister
     from likelihoods.combinators import Censored, Discretized, Hurdle, Mixture, Truncated, ZeroInflated
+    from likelihoods.energy import Energy
     from likelihoods.likelihood import NLL, Family, Likelihood
     from likelihoods.links import Link
     from likelihoods.losses import Loss, loss
-    from likelihoods.relations import Affine, Exact, Relation, Weighted
+    from likelihoods.relations import (
+        Affine,
+        Exact,
+        Expected,
+        Gibbs,
+        NoLikelihood,
+        NoLikelihoodError,
+        Partial,
+        Relation,
+        Weighted,
+    )
     from likelihoods.selection import Choice, choose, read_table
     from likelihoods.sources import fixed, learned, predicted
     from likelihoods.targets import Independent, Joint
@@ -25,18 +36,29 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "likelihoods.combinators": ("Censored", "Discretized", "Hurdle", "Mixture", "Truncated", "ZeroInflated"),
+    "likelihoods.energy": ("Energy",),
     "likelihoods.likelihood": ("NLL", "Family", "Likelihood"),
     "likelihoods.links": ("Link",),
     "likelihoods.losses": ("Loss", "loss"),
     "likelihoods.catalog": ("entries", "find", "register", "unregister"),
-    "likelihoods.relations": ("Affine", "Exact", "Relation", "Weighted"),
+    "likelihoods.relations": (
+        "Affine",
+        "Exact",
+        "Expected",
+        "Gibbs",
+        "NoLikelihood",
+        "NoLikelihoodError",
+        "Partial",
+        "Relation",
+        "Weighted",
+    ),
     "likelihoods.selection": ("Choice", "choose", "read_table"),
     "likelihoods.sources": ("fixed", "learned", "predicted"),
     "likelihoods.targets": ("Independent", "Joint"),
     "likelihoods.verification": ("verify",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = ("distributions", "divergences", "special", "targets")
+_MODULES = ("catalog", "distributions", "divergences", "special", "targets")
 
 __all__ = [
     "NLL",
@@ -44,8 +66,11 @@ __all__ = [
     "Censored",
     "Choice",
     "Discretized",
+    "Energy",
     "Exact",
+    "Expected",
     "Family",
+    "Gibbs",
     "Hurdle",
     "Independent",
     "Joint",
@@ -53,10 +78,14 @@ __all__ = [
     "Link",
     "Loss",
     "Mixture",
+    "NoLikelihood",
+    "NoLikelihoodError",
+    "Partial",
     "Relation",
     "Truncated",
     "Weighted",
     "ZeroInflated",
+    "catalog",
     "choose",
     "distributions",
     "divergences",

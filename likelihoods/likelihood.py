@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
+from likelihoods.distributions.label_normalized import OneOf
 from likelihoods.distributions.supports import Intervals, Window
 from likelihoods.sources import Fixed, Source, as_source, learned
 
@@ -347,6 +348,8 @@ def describe_support(support: constraints.Constraint | None) -> str:
     if isinstance(support, constraints.greater_than | constraints.greater_than_eq):
         how = "greater than" if isinstance(support, constraints.greater_than) else "from"
         return f"the numbers {how} {support.lower_bound}"
+    if isinstance(support, OneOf):
+        return f"one of {', '.join(str(value) for value in support.values.tolist())}"
     if isinstance(support, Window | Intervals):
         return support.words(describe_support(support.support))
     return str(support)

@@ -11,7 +11,7 @@ from likelihoods.catalog import find
 from likelihoods.kernels import KERNELS
 from likelihoods.likelihood import EMPTY, Likelihood, check_reduction, reduce
 from likelihoods.registry import Entry
-from likelihoods.relations import Relation
+from likelihoods.relations import Expected, NoLikelihood, Relation
 
 
 def loss(name: str, *, reduction: str = "mean", **options: Any) -> Loss:
@@ -35,13 +35,13 @@ def loss(name: str, *, reduction: str = "mean", **options: Any) -> Loss:
     """
     entry = find(name)
     given = entry.complete(options)
-    likelihood = entry.likelihood(**given)
-    if any(True for _ in likelihood.parameters()):
+    model = entry.model(**given)
+    if any(True for _ in model.parameters()):
         raise TypeError(
             f"loss({entry.name!r}) has a learned parameter, and then the constant that the loss leaves out moves with it. "
-            f"Train it in nats: lk.NLL({likelihood.code()})."
+            f"Train it in nats: lk.NLL({model.code()})."
         )
-    return Loss(entry, likelihood, given, reduction)
+    return Loss(entry, model, given, reduction)
 
 
 @final
@@ -52,19 +52,28 @@ class Loss(nn.Module):
         name: the loss's name.
         assumption: what it assumes of the data, in one sentence.
         relation: what its value is to the negative log-likelihood.
-        likelihood: the module from the prediction to the distribution that it assumes.
         options: all options, defaults included.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
     """
 
-    likelihood: Likelihood
-
-    def __init__(self, entry: Entry, likelihood: Likelihood, options: dict[str, Any], reduction: str) -> None:
+    def __init__(self, entry: Entry, model: Likelihood, options: dict[str, Any], reduction: str) -> None:
         super().__init__()
         self.name, self.assumption = entry.name, entry.assumption
         self.relation: Relation = entry.law_relation(**options)
-        self.likelihood, self.options, self.reduction = likelihood, options, check_reduction(reduction)
-        self._classes = isinstance(likelihood._probe(), torch.distributions.Categorical)
+        self._model, self.options, self.reduction = model, options, check_reduction(reduction)
+        vector = isinstance(self.relation, Expected) and self.relation.vector
+        self._classes = isinstance(model._probe(), torch.distributions.Categorical) and not vector
+
+    @property
+    def likelihood(self) -> Likelihood:
+        """The module from the prediction to the distribution that the loss assumes.
+
+        Raises:
+            NoLikelihoodError: there is none; the message says why, and which loss is near and has one.
+        """
+        if isinstance(self.relation, NoLikelihood):
+            raise self.relation.error()
+        return self._model
 
     def forward(self, raw: Tensor, target: Tensor) -> Tensor:
         """Return the loss's conventional value.
@@ -83,7 +92,7 @@ class Loss(nn.Module):
             return self._derive(raw, target)
         if self.reduction == "mean" and target.numel() == 0:
             raise ValueError(EMPTY)
-        if self.likelihood.width == 1 and raw.shape != target.shape:
+        if self._model.width == 1 and raw.shape != target.shape:
             raw = raw.squeeze(-1)
         try:
             return kernel(raw, target, self.reduction, **self.options)
@@ -98,7 +107,7 @@ class Loss(nn.Module):
     def nll(self, raw: Tensor, target: Tensor) -> Tensor:
         """Return the negative log-likelihood of the same prediction in nats, comparable with any other loss's."""
         raw, target = self._prepare(raw, target)
-        return -reduce(self.likelihood.log_prob(raw, target), self.reduction)
+        return reduce(self.relation.nll(self._model, raw, target), self.reduction)
 
     def check(self, target: Tensor, raw: Tensor | None = None) -> None:
         """Check every target's dtype and support; meant to be called once for a data set, before training.
@@ -108,7 +117,7 @@ class Loss(nn.Module):
             ValueError: an impossible target; the message names the first and counts them.
         """
         self._check_dtype(target)
-        self.likelihood.check(target, raw)
+        self._model.check(self.relation.outcome(target), raw)
 
     def extra_repr(self) -> str:
         """Show name, options and reduction."""
@@ -119,12 +128,18 @@ class Loss(nn.Module):
         return _rebuild, (self.name, self.reduction, self.options)
 
     def _derive(self, raw: Tensor, target: Tensor) -> Tensor:
-        return reduce(self.relation.loss(-self.likelihood.log_prob(raw, target), target), self.reduction)
+        value = self.relation.loss(self._model, raw, target)
+        if self.reduction == "mean" and self.relation.share is not None:
+            if value.numel() == 0:
+                raise ValueError(EMPTY)
+            return value.sum() / self.relation.share(target).sum()
+        return reduce(value, self.reduction)
 
     def _prepare(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         self._check_dtype(target)
-        if not (self.likelihood.width == 1 and raw.shape == target.shape):
-            raw = self.likelihood.align(raw, target)
+        outcome = self.relation.outcome(target)
+        if not (self._model.width == 1 and raw.shape == outcome.shape):
+            raw = self._model.align(raw, outcome)
         if target.is_floating_point() and target.dtype != raw.dtype:
             dtype = torch.promote_types(raw.dtype, target.dtype)
             raw, target = raw.to(dtype), target.to(dtype)

@@ -116,8 +116,7 @@ class _View:
     def loss(self, first: Tensor, target: float) -> Tensor:
         """Return the loss's conventional value at a target, for each f."""
         y = torch.full_like(first, target, dtype=torch.int64 if self.labels else first.dtype)
-        nll = -self.likelihood.log_prob(self.raw(first), y)
-        return self.entry.law_relation(**self.options).loss(nll, y)
+        return self.entry.law_relation(**self.options).loss(self.likelihood, self.raw(first), y)
 
     def density(self, level: tuple[float, ...], values: Tensor) -> Tensor:
         """Return the density (or mass) of each value at one row of raw output; 0 outside the support, and at a pole."""

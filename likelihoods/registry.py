@@ -10,7 +10,7 @@ from typing import Any
 
 from likelihoods.functionals import FUNCTIONALS, Functional
 from likelihoods.likelihood import Likelihood
-from likelihoods.relations import Exact, Relation
+from likelihoods.relations import Exact, NoLikelihood, Relation
 
 Build = Callable[..., Likelihood]
 
@@ -25,6 +25,7 @@ class Entry:
         assumption: what the loss assumes of the data, in one sentence.
         use: when to use it and when not.
         formula: the loss in f (the prediction) and y (the target).
+        outcome: what is random: what the likelihood is a law of.
         elicits: what minimises its expectation.
         reference: author, year, DOI or URL.
         aliases: other names, spelled as people spell them.
@@ -39,6 +40,7 @@ class Entry:
     assumption: str
     use: str
     formula: str
+    outcome: str
     elicits: Functional
     reference: str
     aliases: tuple[str, ...]
@@ -71,9 +73,20 @@ class Entry:
                 raise TypeError(f"The loss {self.name!r} has no option {name!r}.{hint} {has}")
         return known | options
 
-    def likelihood(self, **options: Any) -> Likelihood:
-        """Return the likelihood for these options."""
+    def model(self, **options: Any) -> Likelihood:
+        """Return the likelihood for these options; where the loss has none, that of the nearest loss, which lends its shapes."""
         return self.build(**self.complete(options))
+
+    def likelihood(self, **options: Any) -> Likelihood:
+        """Return the likelihood for these options.
+
+        Raises:
+            NoLikelihoodError: there is none; the message says why, and which loss is near and has one.
+        """
+        relation = self.law_relation(**options)
+        if isinstance(relation, NoLikelihood):
+            raise relation.error()
+        return self.model(**options)
 
     def fitted(self, **options: Any) -> Likelihood:
         """Return the likelihood with its nuisance parameters learned, as two losses must be to be compared on data."""
@@ -99,6 +112,7 @@ def register(
     examples: Sequence[dict[str, Any]] = ({},),
     aliases: Sequence[str] = (),
     formula: str = "-log p(y | f)",
+    outcome: str = "the target",
     nuisance: Sequence[str] = (),
     compare: bool = True,
 ) -> Callable[[Build], Build]:
@@ -114,6 +128,7 @@ def register(
         examples: settings of the options on which ``verify`` executes every claim.
         aliases: other names.
         formula: the loss in f (the prediction) and y (the target).
+        outcome: what is random: what the likelihood is a law of.
         nuisance: constant parameters that ``choose`` learns.
         compare: whether ``choose`` tries the loss unasked.
 
@@ -155,6 +170,7 @@ def register(
             assumption=assumption,
             use=" ".join(use.split()),
             formula=formula,
+            outcome=outcome,
             elicits=functional,
             reference=reference,
             aliases=tuple(aliases),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from likelihoods.distributions import Bernoulli
+from likelihoods.energy import Energy
 from likelihoods.likelihood import Family, Likelihood
 from likelihoods.registry import register
-from likelihoods.relations import Exact, Relation, Weighted
+from likelihoods.relations import Exact, Gibbs, Relation, Weighted
 from likelihoods.sources import predicted
 
 
@@ -60,3 +61,27 @@ def bce() -> Likelihood:
     the loss at 100 nats there. `.nll` is not cut.
     """
     return Family(Bernoulli, probs=predicted("identity"))
+
+
+def hinge_energy(raw: Tensor, label: Tensor, margin: float) -> Tensor:
+    """Return (margin - y f)₊ of labels y = ±1."""
+    return (margin - label * raw[..., 0]).clamp_min(0)
+
+
+@register(
+    elicits="label",
+    reference="Cortes and Vapnik (1995), doi:10.1007/BF00994018; Sollich (2002), doi:10.1023/A:1012489924661",
+    relation=Gibbs(),
+    examples=({}, {"margin": 0.3}),
+    aliases=("HingeLoss", "svm", "max_margin"),
+    formula="max(0, margin - y f), y = ±1",
+    outcome="the label, -1 or 1",
+    compare=False,  # labels of -1 and 1
+)
+def hinge(margin: float = 1.0) -> Likelihood:
+    """The label is -1 or 1, and only its side of the margin counts: no probability of it is assumed.
+
+    Use it for the decision alone. It elicits the more probable label, never how probable: its minimum is the same for 70 %
+    and 90 %. The likelihood that comes nearest is normalised over the two labels; bce_with_logits is better for probabilities.
+    """
+    return Energy(hinge_energy, width=1, labels=(-1.0, 1.0), margin=margin)

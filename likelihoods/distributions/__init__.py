@@ -32,6 +32,7 @@ from likelihoods.distributions.inverse_gamma import InverseGamma
 from likelihoods.distributions.inverse_gaussian import InverseGaussian
 from likelihoods.distributions.joint import Joint
 from likelihoods.distributions.kumaraswamy import Kumaraswamy
+from likelihoods.distributions.label_normalized import LabelNormalized
 from likelihoods.distributions.laplace import Laplace
 from likelihoods.distributions.log_logistic import LogLogistic
 from likelihoods.distributions.log_normal import LogNormal
@@ -85,6 +86,7 @@ __all__ = [
     "InverseGaussian",
     "Joint",
     "Kumaraswamy",
+    "LabelNormalized",
     "Laplace",
     "LogLogistic",
     "LogNormal",

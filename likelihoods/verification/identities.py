@@ -44,7 +44,7 @@ def relation(setting: Setting) -> tuple[float, float, str]:
     """Measure the loss against its relation applied to the distribution's own log-density."""
     raw, target = _points(setting)
     nll = -setting.law(raw).log_prob(target)
-    stated = setting.relation.loss(nll, target)
+    stated = setting.relation.loss(setting.likelihood, raw, target)
     return (
         worst(_difference(setting.loss()(raw, target), stated) / _size(stated, nll)),
         IDENTITY,
@@ -56,7 +56,8 @@ def offset(setting: Setting) -> tuple[float, float, str]:
     """Measure how far loss - scale * NLL moves with the prediction while the target stays."""
     assert isinstance(setting.relation, Affine)
     value, nll, inside, target = _grid(setting)
-    scaled = setting.relation.scale * nll
+    scale = setting.relation.scale
+    scaled = (scale(target) if callable(scale) else scale) * nll
     rest = value - scaled
     moves = rest.where(inside, -torch.inf).amax(0) - rest.where(inside, torch.inf).amin(0)
     size = _size(value, scaled).where(inside, 1.0).amax(0)

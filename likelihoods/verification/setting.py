@@ -44,7 +44,7 @@ class Setting:
     @classmethod
     def make(cls, entry: Entry, example: dict[str, Any], seed: int, dtype: torch.dtype = torch.float64) -> Setting:
         """Build the row's likelihood for an example of its options."""
-        return cls(entry, example, entry.likelihood(**example).to(dtype), dtype, seed)
+        return cls(entry, example, entry.model(**example).to(dtype), dtype, seed)
 
     @property
     def options(self) -> dict[str, Any]:
