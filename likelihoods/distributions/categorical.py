@@ -82,6 +82,10 @@ class Categorical(Index):
         new._validate_args = self._validate_args
         return new
 
+    @property
+    def _like(self) -> Tensor:
+        return self._param
+
     @derived
     def logits(self) -> Tensor:
         """The normalised logits: log P(k)."""
