@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Iterator
 from typing import Any, final
 
+import pyro.distributions.constraints
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
@@ -120,7 +121,9 @@ class Likelihood(nn.Module, abc.ABC):
             value = target[first] if first else target
             row = f"row {first[0]}" + (f" (index {first})" if len(first) > 1 else "") if first else "the only value"
             wanted = (
-                "a number; it is missing (NaN)" if bool((value != value).any()) else f"in {self._support_text(raw)}"
+                "a number; it is missing (NaN)"
+                if bool((value != value).any())
+                else f"in {self._support_text(raw, target)}"
             )
             raise ValueError(
                 f"{len(where)} of {bad.numel()} targets are impossible under this likelihood: the first, {row}, is "
@@ -128,8 +131,7 @@ class Likelihood(nn.Module, abc.ABC):
             )
 
     def _possible(self, target: Tensor, raw: Tensor | None) -> Tensor:
-        probe = self._probe(raw, int(target.max()) + 1 if self.width is None and target.numel() else 1)
-        support = probe.support
+        support = self._probe(raw, self._size(target)).support
         assert support is not None  # torch's type allows it; no law here lacks one
         known = (target == target).flatten(target.dim() - self.rank).all(-1) if self.rank else target == target
         possible: Tensor = support.check(target) & known
@@ -148,8 +150,16 @@ class Likelihood(nn.Module, abc.ABC):
                     continue
             return self.forward(torch.full((*[1] * self.shared, width), 0.5))
 
-    def _support_text(self, raw: Tensor | None) -> str:
-        return describe_support(self._probe(raw).support) if raw is not None or self.width is not None else "0, 1, 2, …"
+    def _size(self, target: Tensor) -> int:
+        """Return how many raw scalars stand for the target where any number would do: a vector's length, or the classes."""
+        if self.rank > self.shared:
+            return target.shape[-1]
+        return int(target.max()) + 1 if self.width is None and target.numel() else 1
+
+    def _support_text(self, raw: Tensor | None, target: Tensor | None = None) -> str:
+        if raw is None and self.width is None and self.rank == self.shared:
+            return "0, 1, 2, …"
+        return describe_support(self._probe(raw, 2 if target is None else self._size(target)).support)
 
     def _wanted(self, raw: Tensor) -> str:
         width = "any number of" if self.width is None else self.width
@@ -340,6 +350,7 @@ def describe_support(support: constraints.Constraint | None) -> str:
         constraints.boolean: "0 or 1",
         constraints.unit_interval: "the interval [0, 1]",
         constraints.simplex: "the probability vectors",
+        pyro.distributions.constraints.sphere: "the unit vectors",
     }
     if support is not None and support in words:
         return words[support]
