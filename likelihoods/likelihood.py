@@ -142,7 +142,7 @@ class Likelihood(nn.Module, abc.ABC):
         with torch.no_grad():
             if raw is not None:
                 return self.forward(raw)
-            width = max(1, classes) if self.width is None else self.width
+            width = max(2, classes) if self.width is None else self.width  # of directions one is too few
             for value in (0.0, 1.0):  # a link may leave a parameter no room at 0
                 try:
                     return self.forward(torch.full((*[1] * self.shared, width), value))
@@ -234,6 +234,8 @@ class Family(Likelihood):
             )
         self.width = None if open_ended else sum(width or 0 for width in widths)
         self._widths = [width for width in widths if width] if not open_ended else []
+        # a matrix that is predicted has a row of raw for each of its own
+        self.shared = max([0, *(_event_dim(family, name) - 1 for name, s in self.named_sources() if s.width != 0)])
         self.rank = self._rank()
 
     def distribution(self, raw: Tensor) -> Distribution:
@@ -374,6 +376,11 @@ def _constraint(family: type[Distribution], name: str) -> constraints.Constraint
             constraint: constraints.Constraint = found[name]
             return constraint
     return None
+
+
+def _event_dim(family: type[Distribution], name: str) -> int:
+    constraint = _constraint(family, name)
+    return 0 if constraint is None else int(constraint.event_dim)
 
 
 def _same(source: Source) -> Any:

@@ -62,7 +62,11 @@ class Loss(nn.Module):
         self.relation: Relation = entry.law_relation(**options)
         self._model, self.options, self.reduction = model, options, check_reduction(reduction)
         vector = isinstance(self.relation, Expected) and self.relation.vector
-        self._classes = isinstance(model._probe(), torch.distributions.Categorical) and not vector
+        law = model._probe()
+        self._classes = isinstance(law, torch.distributions.Categorical) and not vector
+        support = None if vector else law.support
+        # a vector of integers (an order, a string of labels) is nothing else, in whichever dtype it comes
+        self._integers = support is not None and support.is_discrete and support.event_dim > 0
 
     @property
     def likelihood(self) -> Likelihood:
@@ -150,7 +154,7 @@ class Loss(nn.Module):
             raise TypeError(
                 f"The target is {target.dtype}; {self.name} wants the index of a class: write target.long()."
             )
-        if not self._classes and not target.is_floating_point():
+        if not self._classes and not self._integers and not target.is_floating_point():
             raise TypeError(
                 f"The target is {target.dtype}; {self.name} wants floating point, as its prediction: write "
                 f"target.to(raw.dtype), or target.float()."
