@@ -115,20 +115,13 @@ class Likelihood(nn.Module, abc.ABC):
         """
         bad = ~self._possible(target, raw)
         if bool(bad.any()):
-            where = bad.nonzero()
-            first = tuple(where[0].tolist())
-            value = target[first] if first else target
-            row = f"row {first[0]}" + (f" (index {first})" if len(first) > 1 else "") if first else "the only value"
-            wanted = (
-                "a number; it is missing (NaN)" if bool((value != value).any()) else f"in {self._support_text(raw)}"
-            )
-            raise ValueError(
-                f"{len(where)} of {bad.numel()} targets are impossible under this likelihood: the first, {row}, is "
-                f"{value.tolist()}, and must be {wanted}. Drop or mend these rows, or choose a loss whose support holds them."
-            )
+            refuse(bad, target, f"in {self._support_text(raw)}")
 
     def _possible(self, target: Tensor, raw: Tensor | None) -> Tensor:
-        probe = self._probe(raw, int(target.max()) + 1 if self.width is None and target.numel() else 1)
+        classes = 1
+        if self.width is None and target.numel():  # a set of classes has one element for each
+            classes = target.shape[-1] if self.rank else int(target.max()) + 1
+        probe = self._probe(raw, classes)
         support = probe.support
         assert support is not None  # torch's type allows it; no law here lacks one
         known = (target == target).flatten(target.dim() - self.rank).all(-1) if self.rank else target == target
@@ -323,6 +316,21 @@ def reduce(values: Tensor, reduction: str) -> Tensor:
             raise ValueError(EMPTY)
         return values.mean()
     return values.sum() if reduction == "sum" else values
+
+
+def refuse(bad: Tensor, target: Tensor, wanted: str) -> None:
+    """Raise ValueError where a target is bad; the message names the first one, counts them and says what was wanted."""
+    if not bool(bad.any()):
+        return
+    where = bad.nonzero()
+    first = tuple(where[0].tolist())
+    value = target[first] if first else target
+    row = f"row {first[0]}" + (f" (index {first})" if len(first) > 1 else "") if first else "the only value"
+    must = "a number; it is missing (NaN)" if bool((value != value).any()) else wanted
+    raise ValueError(
+        f"{len(where)} of {bad.numel()} targets are impossible under this likelihood: the first, {row}, is "
+        f"{value.tolist()}, and must be {must}. Drop or mend these rows, or choose a loss whose support holds them."
+    )
 
 
 def describe_support(support: constraints.Constraint | None) -> str:
