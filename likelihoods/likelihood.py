@@ -116,19 +116,7 @@ class Likelihood(nn.Module, abc.ABC):
         """
         bad = ~self._possible(target, raw)
         if bool(bad.any()):
-            where = bad.nonzero()
-            first = tuple(where[0].tolist())
-            value = target[first] if first else target
-            row = f"row {first[0]}" + (f" (index {first})" if len(first) > 1 else "") if first else "the only value"
-            wanted = (
-                "a number; it is missing (NaN)"
-                if bool((value != value).any())
-                else f"in {self._support_text(raw, target)}"
-            )
-            raise ValueError(
-                f"{len(where)} of {bad.numel()} targets are impossible under this likelihood: the first, {row}, is "
-                f"{value.tolist()}, and must be {wanted}. Drop or mend these rows, or choose a loss whose support holds them."
-            )
+            refuse(bad, target, f"in {self._support_text(raw, target)}")
 
     def _possible(self, target: Tensor, raw: Tensor | None) -> Tensor:
         support = self._probe(raw, self._size(target)).support
@@ -335,6 +323,21 @@ def reduce(values: Tensor, reduction: str) -> Tensor:
             raise ValueError(EMPTY)
         return values.mean()
     return values.sum() if reduction == "sum" else values
+
+
+def refuse(bad: Tensor, target: Tensor, wanted: str) -> None:
+    """Raise ValueError where a target is bad; the message names the first one, counts them and says what was wanted."""
+    if not bool(bad.any()):
+        return
+    where = bad.nonzero()
+    first = tuple(where[0].tolist())
+    value = target[first] if first else target
+    row = f"row {first[0]}" + (f" (index {first})" if len(first) > 1 else "") if first else "the only value"
+    must = "a number; it is missing (NaN)" if bool((value != value).any()) else wanted
+    raise ValueError(
+        f"{len(where)} of {bad.numel()} targets are impossible under this likelihood: the first, {row}, is "
+        f"{value.tolist()}, and must be {must}. Drop or mend these rows, or choose a loss whose support holds them."
+    )
 
 
 def describe_support(support: constraints.Constraint | None) -> str:

@@ -159,7 +159,9 @@ class Fixed(Source):
             self.value = float(value)
 
     def forward(self, raw: Tensor) -> Tensor | float:
-        """Return the constant."""
+        """Return the constant; a tensor takes raw's dtype too, so that float64 constants do not widen a float32 network."""
+        if isinstance(self.value, Tensor) and self.value.is_floating_point():
+            return self.value.to(raw.dtype)
         return self.value
 
     def code(self) -> str:
