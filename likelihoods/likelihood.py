@@ -189,9 +189,9 @@ class Family(Likelihood):
 
     Args:
         family: a distribution class: one of :mod:`likelihoods.distributions`, or any torch or Pyro class.
-        sources: for each parameter by its name: :func:`predicted`, :func:`learned`, a number or a tensor. The predicted ones
-            take the raw output's last axis in the order in which they are written. A parameter that is left out keeps
-            the class's default.
+        sources: for each parameter by its name: :func:`predicted`, :func:`learned`, a number, a tensor or a tuple of
+            numbers along an axis. The predicted ones take the raw output's last axis in the order in which they are
+            written. A parameter that is left out keeps the class's default.
 
     Raises:
         TypeError: a parameter that the class does not have, or one without a usual link.
