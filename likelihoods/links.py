@@ -51,6 +51,14 @@ def _softmax(x: Tensor) -> Tensor:
     return x.softmax(-1)
 
 
+def _exp_negative(x: Tensor) -> Tensor:
+    return (-x).exp()
+
+
+def _negative_log(y: Tensor) -> Tensor:
+    return -y.log()
+
+
 def _shift(x: Tensor, by: float) -> Tensor:
     return x + by
 
@@ -120,6 +128,8 @@ LINKS: dict[str, Link] = {
     for link in (
         IDENTITY,
         Link("log", torch.exp, torch.log),
+        Link("negative", torch.neg, torch.neg),
+        Link("negative_log", _exp_negative, _negative_log),
         Link("softplus", _softplus, _softplus_inverse),
         Link("logit", torch.sigmoid, torch.logit),
         Link("probit", torch.special.ndtr, torch.special.ndtri),
