@@ -13,7 +13,7 @@ from torch.distributions import Distribution
 
 from likelihoods.catalog import find
 from likelihoods.likelihood import Likelihood
-from likelihoods.relations import NoLikelihood, Relation
+from likelihoods.relations import Expected, NoLikelihood, Relation
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,14 @@ class Case:
         raw: the prediction, ``(..., width)``.
         target: the target, as the row wants it.
         weight: by which each value is multiplied before the reduction; the mean does not divide by it.
-        split: into how many values torch's mean takes each of the row's (the classes of KLDivLoss).
+        elementwise: whether torch has a value for each outcome, of which the row's is the sum (KLDivLoss).
     """
 
     row: Row
     raw: Tensor
     target: Tensor
     weight: Tensor | None = None
-    split: int = 1
+    elementwise: bool = False
 
 
 class Derived(nn.Module, abc.ABC):
@@ -88,7 +88,7 @@ class Derived(nn.Module, abc.ABC):
     def __init__(self, *args: Any, strict: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.strict = strict
-        self._made: dict[str, Row] = {}
+        self._made: dict[tuple[str, ...], Row] = {}
 
     @abc.abstractmethod
     def _row(self) -> Row:
@@ -137,8 +137,9 @@ class Derived(nn.Module, abc.ABC):
             inputs: those of ``forward``.
         """
         case = self._case(*inputs)
-        nll = case.row.relation.nll(case.row.model, case.raw, case.target)
-        return self._reduce(nll, None, nll.numel())
+        relation = case.row.relation
+        nll = relation.nll(case.row.model, case.raw, case.target)
+        return self._reduce(nll, relation.known and relation.known(case.target))
 
     def derived(self, *inputs: Any) -> Tensor:
         """Return the loss by the derivation: the relation applied to the negative log-likelihood, reduced as torch does.
@@ -153,34 +154,35 @@ class Derived(nn.Module, abc.ABC):
         """
         case = self._case(*inputs)
         relation = case.row.relation
-        value = relation.loss(case.row.model, case.raw, case.target)
-        share = None if relation.share is None else relation.share(case.target)
+        evaluate = relation.terms if case.elementwise and isinstance(relation, Expected) else relation.loss
+        value = evaluate(case.row.model, case.raw, case.target)
         if case.weight is not None:
             value = value * case.weight
-        return self._reduce(value, share, value.numel() * case.split)
+        return self._reduce(value, relation.share and relation.share(case.target))
 
     def extra_repr(self) -> str:
         """Show torch's own, and strict where it is set."""
         return ", ".join(filter(None, [super().extra_repr(), "strict=True" if self.strict else ""]))
 
-    def _reduce(self, value: Tensor, share: Tensor | None, count: int) -> Tensor:
+    def _reduce(self, value: Tensor, share: Tensor | None) -> Tensor:
         if self.reduction == "none":
             return value
         total = value.sum()
         if self.reduction == "sum":
             return total
-        if self.reduction != "mean":
+        if self.reduction not in ("mean", "batchmean"):
             raise ValueError(f"reduction={self.reduction!r}; it must be 'mean', 'sum' or 'none'.")
         if share is None:
-            return total / max(count, 1)
-        divisor = share.sum()
-        return total / torch.where(divisor == 0, torch.ones_like(divisor), divisor)
+            return total / max(value.numel(), 1)
+        divisor = share.sum().to(value.dtype)
+        return total / torch.where(divisor == 0, 1.0, divisor)
 
     def _named(self, name: str, **options: Any) -> Row:
         """Return the row, made once for each setting of the attributes that it depends on."""
-        made = self._made.get(name)
-        if made is None or made.options != options:
-            made = self._made[name] = row(name, **options)
+        key = (name, *options)
+        made = self._made.get(key)
+        if made is None or not _same(made.options, options):
+            made = self._made[key] = row(name, **options)
         return made
 
     def __getstate__(self) -> dict[str, Any]:
@@ -199,6 +201,14 @@ class Derived(nn.Module, abc.ABC):
         plain = self._theirs.__new__(self._theirs)
         plain.__dict__.update({name: value for name, value in self.__dict__.items() if name not in ("strict", "_made")})
         return plain
+
+
+def _same(made: dict[str, Any], options: dict[str, Any]) -> bool:
+    # tensors by identity: a row keeps the tensor itself, so that what is changed in place is changed for it too
+    return all(
+        made[name] is value or not (isinstance(value, Tensor) or isinstance(made[name], Tensor) or made[name] != value)
+        for name, value in options.items()
+    )
 
 
 def like(target: Tensor, raw: Tensor) -> Tensor:
