@@ -83,10 +83,11 @@ class Entry:
         Raises:
             NoLikelihoodError: there is none; the message says why, and which loss is near and has one.
         """
+        model = self.model(**options)  # first: it knows what is wrong with an option
         relation = self.law_relation(**options)
         if isinstance(relation, NoLikelihood):
             raise relation.error()
-        return self.model(**options)
+        return model
 
     def fitted(self, **options: Any) -> Likelihood:
         """Return the likelihood with its nuisance parameters learned, as two losses must be to be compared on data."""
