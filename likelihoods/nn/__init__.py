@@ -12,16 +12,49 @@ from typing import Any
 
 from torch import nn as _torch_nn
 
+from likelihoods.nn.binary import BCELoss, BCEWithLogitsLoss, SoftMarginLoss
+from likelihoods.nn.classes import AdaptiveLogSoftmaxWithLoss, CrossEntropyLoss, KLDivLoss, NLLLoss, NLLLoss2d
+from likelihoods.nn.embeddings import (
+    CosineEmbeddingLoss,
+    HingeEmbeddingLoss,
+    MarginRankingLoss,
+    TripletMarginLoss,
+    TripletMarginWithDistanceLoss,
+)
+from likelihoods.nn.margins import MultiLabelMarginLoss, MultiLabelSoftMarginLoss, MultiMarginLoss
 from likelihoods.nn.numbers import GaussianNLLLoss, HuberLoss, L1Loss, MSELoss, PoissonNLLLoss, SmoothL1Loss
+from likelihoods.nn.sequences import CTCLoss
 
 __all__ = [
+    "AdaptiveLogSoftmaxWithLoss",
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "CTCLoss",
+    "CosineEmbeddingLoss",
+    "CrossEntropyLoss",
     "GaussianNLLLoss",
+    "HingeEmbeddingLoss",
     "HuberLoss",
+    "KLDivLoss",
     "L1Loss",
     "MSELoss",
+    "MarginRankingLoss",
+    "MultiLabelMarginLoss",
+    "MultiLabelSoftMarginLoss",
+    "MultiMarginLoss",
+    "NLLLoss",
+    "NLLLoss2d",
     "PoissonNLLLoss",
     "SmoothL1Loss",
+    "SoftMarginLoss",
+    "TripletMarginLoss",
+    "TripletMarginWithDistanceLoss",
 ]
+
+if hasattr(_torch_nn, "LinearCrossEntropyLoss"):  # not before torch 2.13
+    from likelihoods.nn.linear import LinearCrossEntropyLoss
+
+    __all__ += ["LinearCrossEntropyLoss"]
 
 
 def __getattr__(name: str) -> Any:

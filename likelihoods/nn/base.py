@@ -51,6 +51,7 @@ class Case:
         target: the target, as the row wants it.
         weight: by which each value is multiplied before the reduction; the mean does not divide by it.
         elementwise: whether torch has a value for each outcome, of which the row's is the sum (KLDivLoss).
+        batch: by what the reduction ``"batchmean"`` divides, where there is one.
     """
 
     row: Row
@@ -58,6 +59,7 @@ class Case:
     target: Tensor
     weight: Tensor | None = None
     elementwise: bool = False
+    batch: int | None = None
 
 
 class Derived(nn.Module, abc.ABC):
@@ -139,7 +141,7 @@ class Derived(nn.Module, abc.ABC):
         case = self._case(*inputs)
         relation = case.row.relation
         nll = relation.nll(case.row.model, case.raw, case.target)
-        return self._reduce(nll, relation.known and relation.known(case.target))
+        return self._reduce(nll, relation.known and relation.known(case.target), case.batch and nll.numel())
 
     def derived(self, *inputs: Any) -> Tensor:
         """Return the loss by the derivation: the relation applied to the negative log-likelihood, reduced as torch does.
@@ -158,19 +160,21 @@ class Derived(nn.Module, abc.ABC):
         value = evaluate(case.row.model, case.raw, case.target)
         if case.weight is not None:
             value = value * case.weight
-        return self._reduce(value, relation.share and relation.share(case.target))
+        return self._reduce(value, relation.share and relation.share(case.target), case.batch)
 
     def extra_repr(self) -> str:
         """Show torch's own, and strict where it is set."""
         return ", ".join(filter(None, [super().extra_repr(), "strict=True" if self.strict else ""]))
 
-    def _reduce(self, value: Tensor, share: Tensor | None) -> Tensor:
+    def _reduce(self, value: Tensor, share: Tensor | None, batch: int | None) -> Tensor:
         if self.reduction == "none":
             return value
         total = value.sum()
         if self.reduction == "sum":
             return total
-        if self.reduction not in ("mean", "batchmean"):
+        if self.reduction == "batchmean" and batch is not None:
+            return total / max(batch, 1)
+        if self.reduction != "mean":
             raise ValueError(f"reduction={self.reduction!r}; it must be 'mean', 'sum' or 'none'.")
         if share is None:
             return total / max(value.numel(), 1)
@@ -211,6 +215,7 @@ def _same(made: dict[str, Any], options: dict[str, Any]) -> bool:
     )
 
 
-def like(target: Tensor, raw: Tensor) -> Tensor:
-    """Return the target in raw's dtype, or both's common one where it is floating point."""
-    return target.to(torch.promote_types(raw.dtype, target.dtype) if target.is_floating_point() else raw.dtype)
+def paired(raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Return raw and target in one floating-point dtype."""
+    dtype = torch.promote_types(raw.dtype, target.dtype) if target.is_floating_point() else raw.dtype
+    return raw.to(dtype), target.to(dtype)

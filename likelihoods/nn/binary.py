@@ -7,8 +7,8 @@ from typing import Any, final
 
 from torch import Tensor, nn
 
-from likelihoods.nn.base import Case, Derived, Row
-from likelihoods.nn.numbers import OneNumber, paired
+from likelihoods.nn.base import Case, Derived, Row, paired
+from likelihoods.nn.numbers import OneNumber
 
 
 class Grey(Derived):

@@ -7,8 +7,8 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from likelihoods.nn.base import Case, Derived, Row
-from likelihoods.nn.numbers import OneNumber, paired
+from likelihoods.nn.base import Case, Derived, Row, paired
+from likelihoods.nn.numbers import OneNumber
 
 SQUARED_NORM = 1e-12  # torch adds it to each squared norm of a cosine
 
@@ -133,7 +133,7 @@ class TripletMarginLoss(Triplet, nn.TripletMarginLoss):
 
 @final
 class TripletMarginWithDistanceLoss(Triplet, nn.TripletMarginWithDistanceLoss):
-    """torch.nn.TripletMarginWithDistanceLoss: the row ``triplet_margin_with_distance`` of the two distances.
+    """torch.nn.TripletMarginWithDistanceLoss: the row ``triplet_margin`` of the two distances.
 
     ``likelihood(anchor, positive, negative)`` is the law of which is closer.
 
@@ -147,7 +147,7 @@ class TripletMarginWithDistanceLoss(Triplet, nn.TripletMarginWithDistanceLoss):
         return self.derived(anchor, positive, negative) if self.strict else super().forward(anchor, positive, negative)
 
     def _row(self) -> Row:
-        return self._named("triplet_margin_with_distance", margin=self.margin)
+        return self._named("triplet_margin", margin=self.margin)
 
     def _raw(self, *predictions: Any) -> Tensor:
         return self._distances(self.distance_function, *predictions, self.swap)

@@ -7,7 +7,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from likelihoods.nn.base import Case, Derived, Row, like
+from likelihoods.nn.base import Case, Derived, Row, paired
 
 
 class OneNumber(Derived):
@@ -20,12 +20,6 @@ class OneNumber(Derived):
     def _case(self, *inputs: Any) -> Case:
         prediction, target = inputs
         return Case(self._row(), *paired(prediction.unsqueeze(-1), target))
-
-
-def paired(raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Return raw and target in one dtype."""
-    target = like(target, raw)
-    return raw.to(target.dtype), target
 
 
 @final
@@ -158,7 +152,9 @@ class GaussianNLLLoss(Derived, nn.GaussianNLLLoss):
         if variance.shape != mean.shape:
             if variance.shape == mean.shape[:-1]:
                 variance = variance.unsqueeze(-1)
-            elif variance.dim() != mean.dim() or [v for m, v in zip(mean.shape, variance.shape, strict=True) if m != v] != [1]:
+            elif variance.dim() != mean.dim() or [
+                v for m, v in zip(mean.shape, variance.shape, strict=True) if m != v
+            ] != [1]:
                 raise ValueError(
                     f"var has shape {tuple(variance.shape)} and the input {tuple(mean.shape)}; they must be the same, or var "
                     f"without the last axis or with one axis of length 1."

@@ -58,7 +58,9 @@ def _whole(lengths: Any, raw: Tensor, name: str) -> Tensor:
     """Return lengths, a tensor or numbers, as integers ``(...)`` for logits ``(..., T, C)``."""
     given = torch.as_tensor(lengths, device=raw.device)
     if given.numel() != raw.shape[:-2].numel():
-        raise ValueError(f"{name} holds {given.numel()} lengths; the inputs are {raw.shape[:-2].numel()}: give one for each.")
+        raise ValueError(
+            f"{name} holds {given.numel()} lengths; the inputs are {raw.shape[:-2].numel()}: give one for each."
+        )
     return given.reshape(raw.shape[:-2]).long()
 
 

@@ -27,7 +27,9 @@ def leaves(module, inputs):
 def value_and_gradient(module, inputs, call=None):
     values = scalars((call or module)(*inputs))
     gradients = torch.autograd.grad(sum(v.sum() for v in values), leaves(module, inputs), allow_unused=True)
-    return values, [torch.zeros_like(x) if g is None else g for g, x in zip(gradients, leaves(module, inputs), strict=True)]
+    return values, [
+        torch.zeros_like(x) if g is None else g for g, x in zip(gradients, leaves(module, inputs), strict=True)
+    ]
 
 
 def test_every_loss_of_torch_is_there():
