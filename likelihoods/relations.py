@@ -180,11 +180,15 @@ class Expected(Relation):
 
     def loss(self, likelihood: Likelihood, raw: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each target."""
+        return self.terms(likelihood, raw, target).sum(-1)
+
+    def terms(self, likelihood: Likelihood, raw: Tensor, target: Tensor) -> Tensor:
+        """Return what each outcome adds to the loss of each target, ``(..., K)``."""
         nll, soft = self._each(likelihood, raw, target)
         weighted = soft if self.weight is None else soft * self.weight(nll)
-        value = _product(weighted, nll).sum(-1)
+        value = _product(weighted, nll)
         if self.entropy:
-            value = value + torch.special.xlogy(soft, soft).sum(-1)
+            value = value + torch.special.xlogy(soft, soft)
         return value if self.scale == 1.0 else self.scale * value
 
     def nll(self, likelihood: Likelihood, raw: Tensor, target: Tensor) -> Tensor:
