@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from likelihoods.distributions import Bernoulli, Categorical
-from likelihoods.energy import Energy
+from likelihoods.energy import Unnormalised
 from likelihoods.likelihood import Likelihood
 
 
@@ -205,22 +205,33 @@ class Expected(Relation):
 @final
 @dataclass(frozen=True)
 class Gibbs(OfTarget):
-    """exp(-loss) is not normalised over the labels: loss = NLL - log Z(raw), and Z moves with the prediction.
+    """exp(-loss) is not normalised: loss = scale * (NLL - log Z(raw)), and Z moves with the prediction.
 
-    The row's likelihood is an :class:`~likelihoods.energy.Energy`, the law P(k) = exp(-loss(raw, k)) / Z(raw).
+    The row's likelihood is an :class:`~likelihoods.energy.Energy`, the law P(k) = exp(-loss(raw, k)) / Z(raw) of labels, or
+    what ``from_loss`` makes of a loss of a number.
+
+    Attributes:
+        scale: a positive number: the temperature.
     """
 
+    scale: float = 1.0
     proper: ClassVar[str] = "not proper: the normaliser is missing; the NLL of its likelihood is"
 
     def loss(self, likelihood: Likelihood, raw: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each target, which is the energy of its label."""
-        if not isinstance(likelihood, Energy):
+        if not isinstance(likelihood, Unnormalised):
             raise TypeError(f"A row whose relation is Gibbs() builds a likelihoods.Energy, not {likelihood!r}.")
-        return likelihood.energy_of(likelihood.align(raw, target), target)
+        energy = likelihood.energy_of(likelihood.align(raw, target), target)
+        return energy if self.scale == 1.0 else self.scale * energy
 
     def sentence(self) -> str:
         """Return the relation in words."""
-        return "loss = NLL - log Z(f), Z(f) = Σ_k exp(-loss(f, k)): exp(-loss) is not normalised"
+        left, heat = (
+            ("NLL - log Z(f)", "")
+            if self.scale == 1.0
+            else (f"{self.scale:.6g} * (NLL - log Z(f))", f" / {self.scale:.6g}")
+        )
+        return f"loss = {left}, Z(f) = Σ_y exp(-loss(f, y){heat}): exp(-loss{heat}) is not normalised"
 
 
 @final
