@@ -82,7 +82,7 @@ class BetaBinomial(Count, pyro.distributions.BetaBinomial):
     """
 
     total_count: Tensor
-    arg_constraints = {  # noqa: RUF012
+    arg_constraints = {
         "concentration1": constraints.positive,
         "concentration0": constraints.positive,
         "logits": constraints.real,

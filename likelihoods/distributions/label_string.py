@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
-from torch.distributions import Distribution, constraints
 from torch.distributions import Categorical as Frame
+from torch.distributions import Distribution, constraints
 from torch.nn.functional import pad
 
 from likelihoods.distributions.base import Parametric
@@ -70,7 +70,9 @@ class LabelString(Parametric, TorchDistribution):  # type: ignore[misc]
 
     def __init__(self, logits: Tensor, blank: int = 0, *, validate_args: bool | None = None) -> None:
         if logits.dim() < 2:
-            raise ValueError(f"LabelString got logits of shape {tuple(logits.shape)}; it wants (..., T frames, C labels).")
+            raise ValueError(
+                f"LabelString got logits of shape {tuple(logits.shape)}; it wants (..., T frames, C labels)."
+            )
         if blank != int(blank) or not 0 <= blank < logits.shape[-1]:
             raise ValueError(f"LabelString got blank={blank}; the labels are 0 to {logits.shape[-1] - 1}.")
         self.logits, self.blank = logits, int(blank)
