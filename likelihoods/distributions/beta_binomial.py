@@ -8,9 +8,9 @@ import pyro.distributions
 import torch
 from torch import Tensor
 from torch.distributions import constraints
-from torch.distributions.kl import kl_divergence, register_kl
+from torch.distributions.kl import kl_divergence
 
-from likelihoods.distributions.base import Value, choose, derived, promote
+from likelihoods.distributions.base import Value, choose, derived, promote, register_kl
 from likelihoods.distributions.beta import Beta
 from likelihoods.distributions.counts import Count
 from likelihoods.incomplete import binary_deviance, smooth_log_ratio
@@ -57,7 +57,7 @@ log_mass = analytic(
 )
 
 
-class BetaBinomial(Count, pyro.distributions.BetaBinomial):  # type: ignore[misc]
+class BetaBinomial(Count, pyro.distributions.BetaBinomial):
     """The beta-binomial law: a binomial law whose chance of success has a beta law.
 
     The mass is C(n, y) B(y + a, n - y + b) / B(a, b) at y = 0, …, n, a = concentration1, b = concentration0. Give the two
@@ -81,7 +81,8 @@ class BetaBinomial(Count, pyro.distributions.BetaBinomial):  # type: ignore[misc
     tensor([-1.9389,    -inf])
     """
 
-    arg_constraints = {  # noqa: RUF012
+    total_count: Tensor
+    arg_constraints = {
         "concentration1": constraints.positive,
         "concentration0": constraints.positive,
         "logits": constraints.real,
