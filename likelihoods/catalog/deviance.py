@@ -37,7 +37,7 @@ def _deviance(likelihood: Likelihood, scale: float, at_zero: float = 0.0) -> Aff
 def check_power(row: str, power: float) -> None:
     """Raise ValueError unless 1 < power < 2; the message names the row of the law with the power that was given."""
     if not 1 < power < 2:
-        others = {
+        others: dict[float, str] = {
             0: "0 is the squared error: write loss('mse')",
             1: "1 is Poisson's: write loss('poisson_nll') or loss('poisson_deviance')",
             2: "2 is the gamma law's: write loss('gamma') or loss('gamma_deviance')",
