@@ -110,7 +110,7 @@ def _tweedie_relation(power: float, dispersion: float) -> Affine:
     check_power("tweedie", power)
     law = compound(power, dispersion)
     offset = partial(tweedie_offset, likelihood=law, power=power, dispersion=dispersion)
-    offset.__doc__ = f"{dispersion:g} log a(y), 0 at y = 0"  # type: ignore[attr-defined]
+    offset.__doc__ = f"{dispersion:g} log a(y), 0 at y = 0"
     return Affine(dispersion, offset)
 
 
