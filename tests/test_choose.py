@@ -206,6 +206,21 @@ def test_a_constant_target_recommends_nothing():
         choice.loss()
 
 
+def test_a_constant_count_recommends_nothing_either():
+    choice = choose(np.random.default_rng(8).normal(size=(40, 1)), np.ones(40), ["poisson_nll", "negative_binomial"])
+    assert choice.best is None
+    assert all("constant" in scored.flags[0] for scored in choice.ranking)
+
+
+def test_a_law_at_its_limit_ties_with_the_simpler_one():
+    rng = np.random.default_rng(18)
+    X = rng.normal(size=(300, 1))
+    choice = choose(X, rng.binomial(12, 0.5 + 0.1 * np.tanh(X[:, 0])), ["negative_binomial", "poisson_nll"])
+    assert choice.best == "poisson_nll"
+    assert choice.tied == ["poisson_nll", "negative_binomial"]
+    assert choice.table["behind"].abs().max() < 1e-6
+
+
 def test_an_unbounded_density_is_never_first():
     rng = np.random.default_rng(9)
     y = np.where(rng.uniform(size=400) < 0.6, math.sqrt(2), rng.normal(size=400))  # an atom, on no lattice

@@ -19,6 +19,7 @@ from likelihoods.selection.describe import Target
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+SAME = 1e-6  # nats a row by which fits of one law may differ, where it is a limit of another (Poisson of negative binomial)
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -227,9 +228,9 @@ def behind_top(scored: Scored, top: Scored | None) -> tuple[float, float]:
 
 
 def tied(scored: Scored, top: Scored | None) -> bool:
-    """Return whether a candidate is within two standard errors of the top."""
+    """Return whether a candidate is within two standard errors of the top, or within what two fits of one law differ by."""
     behind, error = behind_top(scored, top)
-    return top is not None and not scored.flags and behind <= 2 * error
+    return top is not None and not scored.flags and behind <= max(2 * error, SAME)
 
 
 def rank(scored: list[Scored]) -> tuple[Scored, ...]:
