@@ -81,17 +81,19 @@ by_mean = analytic(
 class Beta(Univariate, pyro.distributions.Beta):
     """The beta law, with density y^(a-1) (1 - y)^(b-1) / B(a, b) on [0, 1], a = concentration1, b = concentration0.
 
-    Give the two concentrations, or ``mean`` = a/(a + b) with ``precision`` = a + b.
+    Give the two concentrations, or ``precision`` = a + b with ``mean`` = a/(a + b) or with its ``logits`` log(a/b), which
+    say a mean near 1 without rounding it to 1.
 
     Args:
         concentration1: a, positive.
         concentration0: b, positive.
         mean: mean, in (0, 1).
         precision: a + b, positive.
+        logits: log-odds of the mean, real.
         validate_args: whether to check the parameters; torch's default if None.
 
     Raises:
-        TypeError: if not exactly one of the two pairs is given.
+        TypeError: if not exactly one of the three pairs is given.
 
     Source: S. Ferrari, F. Cribari-Neto (2004), Beta regression for modelling rates and proportions,
     doi:10.1080/0266476042000214501.
@@ -104,6 +106,7 @@ class Beta(Univariate, pyro.distributions.Beta):
         "concentration1": constraints.positive,
         "concentration0": constraints.positive,
         "mean": constraints.interval(0.0, 1.0),
+        "logits": constraints.real,
         "precision": constraints.positive,
     }
 
@@ -114,6 +117,7 @@ class Beta(Univariate, pyro.distributions.Beta):
         *,
         mean: Value | None = None,
         precision: Value | None = None,
+        logits: Value | None = None,
         validate_args: bool | None = None,
     ) -> None:
         given: dict[str, Any] = {
@@ -121,8 +125,10 @@ class Beta(Univariate, pyro.distributions.Beta):
             "concentration0": concentration0,
             "mean": mean,
             "precision": precision,
+            "logits": logits,
         }
-        first, second = choose("Beta", given, ("concentration1", "concentration0"), ("mean", "precision"))
+        pairs = ("concentration1", "concentration0"), ("mean", "precision"), ("logits", "precision")
+        first, second = choose("Beta", given, *pairs)
         self.__dict__[first], self.__dict__[second] = promote(given[first], given[second])
         self._settle(validate_args)
         if first == "mean":  # a parameter that is a moment too: it has the full batch shape
@@ -131,12 +137,17 @@ class Beta(Univariate, pyro.distributions.Beta):
     @derived
     def concentration1(self) -> Tensor:
         """The exponent of y, plus 1."""
-        return self.mean * self.precision
+        return (self.logits.sigmoid() if "logits" in self.__dict__ else self.mean) * self.precision
 
     @derived
     def concentration0(self) -> Tensor:
         """The exponent of 1 - y, plus 1."""
-        return (1.0 - self.mean) * self.precision
+        return ((-self.logits).sigmoid() if "logits" in self.__dict__ else 1.0 - self.mean) * self.precision
+
+    @derived
+    def logits(self) -> Tensor:
+        """The log-odds of the mean."""
+        return self.concentration1.log() - self.concentration0.log()
 
     @derived
     def precision(self) -> Tensor:
@@ -195,6 +206,8 @@ class Beta(Univariate, pyro.distributions.Beta):
     @derived
     def mean(self) -> Tensor:
         """The mean."""
+        if "logits" in self.__dict__:
+            return self._full(self.logits.sigmoid())
         return self._full(self.concentration1 / (self.concentration1 + self.concentration0))
 
     @property

@@ -88,11 +88,14 @@ class LabelNormalized(TorchDistribution):
         return (-self._energies()).logsumexp(0)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return the log-mass in nats; -inf for what is no label."""
+        """Return the log-mass in nats; -inf for what is no label, NaN at NaN."""
         inside = self.support.check(value)
-        known = inside.reshape(*inside.shape, *[1] * len(self.event_shape))
+        known = inside.reshape(inside.shape + (1,) * len(self.event_shape))
         safe = torch.where(known, value, self.labels[0])
-        return torch.where(inside, -self.energy(self.raw, safe) - self.log_normalizer(), -torch.inf)
+        unknown = value != value
+        unknown = unknown.flatten(-len(self.event_shape)).any(-1) if self.event_shape else unknown
+        impossible = torch.where(unknown, torch.nan, -torch.inf)
+        return torch.where(inside, -self.energy(self.raw, safe) - self.log_normalizer(), impossible)
 
     @property
     def mean(self) -> Tensor:
