@@ -377,3 +377,11 @@ def test_a_row_that_claims_too_little_is_refused(docstring, keywords, message):
     row.__doc__ = docstring
     with pytest.raises(ValueError, match=message):
         lk.register(**{"elicits": "mean", "reference": "x"} | keywords)(row)
+
+
+def test_a_double_likelihood_is_asked_for_its_support_in_double():
+    family = lk.Family(D.InverseGaussian, mean=lk.predicted("log"), concentration=lk.learned())
+    likelihood = lk.Discretized(family, step=1.0).double()
+    with pytest.raises(ValueError, match="row 1, is 0.5"):
+        likelihood.check(torch.tensor([1.0, 0.5], dtype=torch.float64))
+    assert likelihood._probe().mean.dtype == torch.float64
