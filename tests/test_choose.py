@@ -107,6 +107,16 @@ def test_the_simplest_of_the_tied_is_recommended():
     assert "Not distinguishable from it on these data" in choice.verdict
 
 
+def test_zeros_and_ones_are_given_a_law_of_zeros_and_ones():
+    """A rounded density on [0, 1] can give the same masses, with as many numbers fitted."""
+    rng = np.random.default_rng(19)
+    X = rng.normal(size=(200, 1))
+    y = (rng.uniform(size=200) < 1 / (1 + np.exp(-2 * X[:, 0]))).astype(float)
+    choice = choose(X, y, ["continuous_bernoulli", "bce_with_logits", "beta"])
+    assert choice.best == "bce_with_logits"
+    assert "continuous_bernoulli" in choice.tied
+
+
 def test_scores_are_the_held_out_log_density_in_the_targets_own_unit():
     rng = np.random.default_rng(2)
     X = rng.normal(size=(400, 1))

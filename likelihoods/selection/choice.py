@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from likelihoods.combinators import Discretized
 from likelihoods.likelihood import NLL, Family, Likelihood
 from likelihoods.selection.describe import Target
 
@@ -234,11 +235,18 @@ def tied(scored: Scored, top: Scored | None) -> bool:
 
 
 def rank(scored: list[Scored]) -> tuple[Scored, ...]:
-    """Return the candidates in order: the simplest of those tied with the top, then by score, then the flagged."""
+    """Return the candidates in order: the simplest of those tied with the top, then by score, then the flagged.
+
+    The simplest has the fewest numbers that were fitted; of equals, a law of the target's own values comes before one that
+    is rounded to them (a Bernoulli law before a rounded density on [0, 1], which can give the same masses).
+    """
     sound = sorted((s for s in scored if not s.flags), key=lambda s: -s.score)
     flagged = sorted((s for s in scored if s.flags), key=lambda s: -s.score if math.isfinite(s.score) else math.inf)
     if sound:
-        first = min((s for s in sound if tied(s, sound[0])), key=lambda s: (s.parameters, -s.score))
+        first = min(
+            (s for s in sound if tied(s, sound[0])),
+            key=lambda s: (s.parameters, isinstance(s.likelihood, Discretized), -s.score),
+        )
         sound.remove(first)
         sound.insert(0, first)
     return (*sound, *flagged)
