@@ -156,12 +156,13 @@ class Likelihood(nn.Module, abc.ABC):
             if raw is not None:
                 return self.forward(raw)
             width = max(2, classes) if self.width is None else self.width  # of directions one is too few
+            zeros = next(self.parameters(), torch.zeros(())).new_zeros((*[1] * self.shared, width))
             for value in (0.0, 1.0):  # a link may leave a parameter no room at 0
                 try:
-                    return self.forward(torch.full((*[1] * self.shared, width), value))
+                    return self.forward(zeros + value)
                 except ValueError:
                     continue
-            return self.forward(torch.full((*[1] * self.shared, width), 0.5))
+            return self.forward(zeros + 0.5)
 
     def _size(self, target: Tensor) -> int:
         """Return how many raw scalars stand for the target where any number would do: a vector's length, or the classes."""

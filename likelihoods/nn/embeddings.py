@@ -125,7 +125,8 @@ class TripletMarginLoss(Triplet, nn.TripletMarginLoss):
         return self._named("triplet_margin", margin=self.margin)
 
     def _raw(self, *predictions: Any) -> Tensor:
-        return self._distances(self._distance, *predictions, self.swap)
+        anchor, positive, negative = predictions
+        return self._distances(self._distance, anchor, positive, negative, self.swap)
 
     def _distance(self, one: Tensor, other: Tensor) -> Tensor:
         return torch.pairwise_distance(one, other, self.p, self.eps)
@@ -150,4 +151,5 @@ class TripletMarginWithDistanceLoss(Triplet, nn.TripletMarginWithDistanceLoss):
         return self._named("triplet_margin", margin=self.margin)
 
     def _raw(self, *predictions: Any) -> Tensor:
-        return self._distances(self.distance_function, *predictions, self.swap)
+        anchor, positive, negative = predictions
+        return self._distances(self.distance_function, anchor, positive, negative, self.swap)

@@ -15,7 +15,8 @@ class OneNumber(Derived):
 
     def _raw(self, *predictions: Any) -> Tensor:
         (prediction,) = predictions
-        return prediction.unsqueeze(-1)
+        raw: Tensor = prediction.unsqueeze(-1)
+        return raw
 
     def _case(self, *inputs: Any) -> Case:
         prediction, target = inputs
