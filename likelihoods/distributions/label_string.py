@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
-from torch.distributions import Distribution, constraints
 from torch.distributions import Categorical as Frame
+from torch.distributions import Distribution, constraints
 from torch.nn.functional import pad
 
 from likelihoods.distributions.base import Parametric
@@ -70,7 +70,9 @@ class LabelString(Parametric, TorchDistribution):  # type: ignore[misc]
 
     def __init__(self, logits: Tensor, blank: int = 0, *, validate_args: bool | None = None) -> None:
         if logits.dim() < 2:
-            raise ValueError(f"LabelString got logits of shape {tuple(logits.shape)}; it wants (..., T frames, C labels).")
+            raise ValueError(
+                f"LabelString got logits of shape {tuple(logits.shape)}; it wants (..., T frames, C labels)."
+            )
         if blank != int(blank) or not 0 <= blank < logits.shape[-1]:
             raise ValueError(f"LabelString got blank={blank}; the labels are 0 to {logits.shape[-1] - 1}.")
         self.logits, self.blank = logits, int(blank)
@@ -136,20 +138,14 @@ class LabelString(Parametric, TorchDistribution):  # type: ignore[misc]
         width = states.shape[-1]
         table = log_p.expand(*batch, *log_p.shape[-2:])
         index = states.expand(*batch, width).unsqueeze(-2).expand(*batch, log_p.shape[-2], width)
-        emitted = table.gather(-1, index)  # (..., T, states)
+        first, *rest = table.gather(-1, index).unbind(-2)  # each (..., states); unbound, as each slice's slope is a whole table
         # a label may follow the one before it without a blank between, if it is another
-        skip = torch.zeros_like(states[..., 2:], dtype=log_p.dtype).masked_fill(
-            (states[..., 2:] == self.blank) | (states[..., 2:] == states[..., :-2]), lowest
-        )
-        skip = pad(skip, (2, 0), value=lowest) if width > 1 else skip.new_full((width,), lowest)
-        start = log_p.new_full((width,), lowest)
-        start[:2] = 0.0
-        alpha = (start + emitted[..., 0, :]).clamp(min=lowest)
-        for t in range(1, log_p.shape[-2]):
-            stay = pad(alpha, (2, 0), value=lowest)
-            before, two_before = stay[..., 1:-1], stay[..., :-2] + skip
-            alpha = torch.logaddexp(torch.logaddexp(alpha, before), two_before.clamp(min=lowest)) + emitted[..., t, :]
-            alpha = alpha.clamp(min=lowest)
+        kept = (states[..., 2:] == self.blank) | (states[..., 2:] == states[..., :-2])
+        skip = pad(torch.zeros_like(kept, dtype=log_p.dtype).masked_fill(kept, lowest), (min(2, width), 0), value=lowest)
+        alpha = first + first.new_zeros(width).masked_fill(torch.arange(width, device=first.device) > 1, lowest)
+        for emitted in rest:
+            padded = pad(alpha, (2, 0), value=lowest)
+            alpha = torch.stack([alpha, padded[..., 1:-1], padded[..., :-2] + skip]).logsumexp(0) + emitted
         last = 2 * used.sum(-1).expand(batch)  # the blank after the last label; the label itself is one before
         ends = torch.stack([last, (last - 1).clamp(min=0)], -1)
         final = alpha.gather(-1, ends)

@@ -69,6 +69,8 @@ class PlackettLuce(Parametric, TorchDistribution):  # type: ignore[misc]
         shape = torch.broadcast_shapes(index.shape, self.logits.shape)
         # from the last place to the first, so that the running sum is over the items that were left
         ordered = self.logits.expand(shape).gather(-1, index.expand(shape)).flip(-1)
+        if n:  # only differences count; small numbers keep more digits, above all in the slopes
+            ordered = ordered - ordered.detach().amax(-1, keepdim=True)
         log_prob = (ordered - torch.logcumsumexp(ordered, -1)).sum(-1) + log_indicator(ranking, ordered)
         return torch.where(missing.any(-1), torch.nan, log_prob)
 
