@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from likelihoods import catalog, distributions, divergences, special, targets
+    from likelihoods import catalog, distributions, divergences, nn, special, targets
     from likelihoods.catalog import entries, find, register, unregister
     from likelihoods.combinators import Censored, Discretized, Hurdle, Mixture, Truncated, ZeroInflated
     from likelihoods.energy import Energy
@@ -46,6 +46,7 @@ _HOMES = {
         "Exact",
         "Expected",
         "Gibbs",
+        "Missing",
         "NoLikelihood",
         "NoLikelihoodError",
         "Partial",
@@ -58,7 +59,7 @@ _HOMES = {
     "likelihoods.verification": ("verify",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = ("catalog", "distributions", "divergences", "special", "targets")
+_MODULES = ("catalog", "distributions", "divergences", "nn", "special", "targets")
 
 __all__ = [
     "NLL",
@@ -77,6 +78,7 @@ __all__ = [
     "Likelihood",
     "Link",
     "Loss",
+    "Missing",
     "Mixture",
     "NoLikelihood",
     "NoLikelihoodError",
@@ -94,6 +96,7 @@ __all__ = [
     "fixed",
     "learned",
     "loss",
+    "nn",
     "predicted",
     "read_table",
     "register",

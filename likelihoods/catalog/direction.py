@@ -12,21 +12,9 @@ from likelihoods.bessel import Sphere, log_i0e
 from likelihoods.distributions import VonMises, VonMisesFisher
 from likelihoods.functionals import Functional
 from likelihoods.likelihood import Family, Likelihood
-from likelihoods.links import Link
 from likelihoods.registry import register
 from likelihoods.relations import Affine
 from likelihoods.sources import predicted
-
-
-def _unit(x: Tensor) -> Tensor:
-    return torch.nn.functional.normalize(x, dim=-1)
-
-
-def _same(x: Tensor) -> Tensor:
-    return x
-
-
-UNIT = Link("unit", _unit, _same)
 
 
 def _mean_direction(values: Tensor, weights: Tensor, **options: Any) -> Tensor:
@@ -93,4 +81,4 @@ def cosine() -> Likelihood:
     CosineSimilarity is smaller by 1. It is no likelihood where the target is an embedding that is learned too: then all vectors
     may collapse into one.
     """
-    return Family(VonMisesFisher, loc=predicted(UNIT), concentration=1.0)
+    return Family(VonMisesFisher, loc=predicted(), concentration=1.0)

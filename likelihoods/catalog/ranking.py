@@ -80,7 +80,7 @@ def bradley_terry(soft: bool = False) -> Likelihood:
 
 
 @register(
-    elicits=THE_LAW,
+    elicits="the law within its family",
     reference="Plackett (1975), doi:10.2307/2346567; Xia, Liu, Wang, Zhang and Li (2008), doi:10.1145/1390156.1390306",
     relation=Exact,
     aliases=("plackett_luce", "rank_ordered_logit", "exploded_logit"),

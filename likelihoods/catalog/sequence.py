@@ -5,7 +5,6 @@ from __future__ import annotations
 from torch import Tensor
 
 from likelihoods.distributions import LabelString
-from likelihoods.functionals import Functional
 from likelihoods.likelihood import Family, Likelihood
 from likelihoods.registry import register
 from likelihoods.relations import Exact, Relation, Weighted
@@ -25,7 +24,7 @@ _PER_LABEL = Weighted(per_label, "the law of strings with each probability divid
 
 
 @register(
-    elicits=THE_LAW,
+    elicits="the law within its family",
     reference="Graves, Fernández, Gomez and Schmidhuber (2006), doi:10.1145/1143844.1143891",
     relation=_ctc_relation,
     examples=({}, {"per_label": False}, {"blank": 1}),

@@ -20,7 +20,7 @@ INTERVAL = "the time, as the interval (low, high) in which it is known to lie"
 
 
 @register(
-    elicits=THE_LAW,
+    elicits="the law within its family",
     reference="Cox (1972), doi:10.1111/j.2517-6161.1972.tb00899.x; Cox (1975), doi:10.1093/biomet/62.2.269; "
     "Efron (1977), doi:10.1080/01621459.1977.10480613",
     relation=Partial(

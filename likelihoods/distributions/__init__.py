@@ -47,6 +47,7 @@ from likelihoods.distributions.ordered import OrderedCloglog, OrderedLogistic, O
 from likelihoods.distributions.pareto import Pareto
 from likelihoods.distributions.plackett_luce import PlackettLuce
 from likelihoods.distributions.poisson import Poisson
+from likelihoods.distributions.squared_epsilon_insensitive import SquaredEpsilonInsensitive
 from likelihoods.distributions.student_t import StudentT
 from likelihoods.distributions.truncated import Truncated
 from likelihoods.distributions.tweedie import Tweedie
@@ -107,6 +108,7 @@ __all__ = [
     "Pareto",
     "PlackettLuce",
     "Poisson",
+    "SquaredEpsilonInsensitive",
     "StudentT",
     "Truncated",
     "Tweedie",

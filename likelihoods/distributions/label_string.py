@@ -138,10 +138,14 @@ class LabelString(Parametric, TorchDistribution):  # type: ignore[misc]
         width = states.shape[-1]
         table = log_p.expand(*batch, *log_p.shape[-2:])
         index = states.expand(*batch, width).unsqueeze(-2).expand(*batch, log_p.shape[-2], width)
-        first, *rest = table.gather(-1, index).unbind(-2)  # each (..., states); unbound, as each slice's slope is a whole table
+        first, *rest = table.gather(-1, index).unbind(
+            -2
+        )  # each (..., states); unbound, as each slice's slope is a whole table
         # a label may follow the one before it without a blank between, if it is another
         kept = (states[..., 2:] == self.blank) | (states[..., 2:] == states[..., :-2])
-        skip = pad(torch.zeros_like(kept, dtype=log_p.dtype).masked_fill(kept, lowest), (min(2, width), 0), value=lowest)
+        skip = pad(
+            torch.zeros_like(kept, dtype=log_p.dtype).masked_fill(kept, lowest), (min(2, width), 0), value=lowest
+        )
         alpha = first + first.new_zeros(width).masked_fill(torch.arange(width, device=first.device) > 1, lowest)
         for emitted in rest:
             padded = pad(alpha, (2, 0), value=lowest)
