@@ -111,7 +111,7 @@ def _top_share(values: Tensor, weights: Tensor, **options: Any) -> Tensor:
     elicits=Functional("mean of softmax(y)", _top_share, lambda law: law.probs),
     reference="Cao, Qin, Liu, Tsai and Li (2007), doi:10.1145/1273496.1273513",
     relation=Expected(_top_one, vector=True),
-    aliases=("listwise_softmax"),
+    aliases=("listwise_softmax",),
     formula="-Σ_k softmax(y)_k log softmax(f)_k",
     outcome="the item in the first place, drawn from softmax(y)",
     compare=False,

@@ -66,8 +66,18 @@ def _logistic_location(values: Tensor, weights: Tensor, concentration: float, **
     return torch.tensor(root, dtype=values.dtype).exp()
 
 
+def _law_scale(law: Any) -> Tensor:
+    scale: Tensor = law.base.scale
+    return scale
+
+
+def _law_median(law: Any) -> Tensor:
+    loc: Tensor = law.base.loc
+    return loc.exp()
+
+
 @register(
-    elicits=Functional("power mean of the times", _power_mean, lambda law: law.base.scale),
+    elicits=Functional("power mean of the times", _power_mean, _law_scale),
     reference="Kalbfleisch and Prentice (2002), doi:10.1002/9781118032985; Barnwal, Cho and Hocking (2022), "
     "https://arxiv.org/abs/2006.04920",
     relation=Exact,
@@ -90,7 +100,7 @@ def weibull_aft(concentration: float = 1.0) -> Likelihood:
 
 
 @register(
-    elicits=Functional("geometric mean of the times", _geometric_mean, lambda law: law.base.loc.exp()),
+    elicits=Functional("geometric mean of the times", _geometric_mean, _law_median),
     reference="Kalbfleisch and Prentice (2002), doi:10.1002/9781118032985; Barnwal, Cho and Hocking (2022), "
     "https://arxiv.org/abs/2006.04920",
     relation=Exact,
@@ -104,8 +114,8 @@ def weibull_aft(concentration: float = 1.0) -> Likelihood:
 def log_normal_aft(scale: float = 1.0) -> Likelihood:
     """The logarithm of the time, of which only an interval may be known, is the prediction plus Gaussian noise.
 
-    Use it for times whose hazard first grows and then falls. It elicits the geometric mean of the times, not the mean. Targets are
-    pairs (low, high), as for weibull_aft. `scale` is the noise's standard deviation: learn it through
+    Use it for times whose hazard first grows and then falls. It elicits their geometric mean, not the mean. Targets are pairs
+    (low, high), as for weibull_aft. `scale` is the noise's standard deviation: learn it through
     NLL(likelihood.learn("scale")). XGBoost's survival:aft with the normal distribution is this loss, but for its floor in the
     tails.
     """
@@ -113,7 +123,7 @@ def log_normal_aft(scale: float = 1.0) -> Likelihood:
 
 
 @register(
-    elicits=Functional("logistic location of the log times", _logistic_location, lambda law: law.base.scale),
+    elicits=Functional("logistic location of the log times", _logistic_location, _law_scale),
     reference="Kalbfleisch and Prentice (2002), doi:10.1002/9781118032985; Barnwal, Cho and Hocking (2022), "
     "https://arxiv.org/abs/2006.04920",
     relation=Exact,
