@@ -19,7 +19,8 @@ from likelihoods.sources import predicted
 
 def _mean_direction(values: Tensor, weights: Tensor, **options: Any) -> Tensor:
     total = torch.stack([(weights * values.cos()).sum(), (weights * values.sin()).sum()])
-    return total / total.norm()
+    length: Tensor = torch.linalg.vector_norm(total)
+    return total / length
 
 
 def _law_direction(law: Any) -> Tensor:
@@ -28,7 +29,13 @@ def _law_direction(law: Any) -> Tensor:
 
 def _mean_vector(values: Tensor, weights: Tensor, **options: Any) -> Tensor:
     total = weights @ values
-    return total / total.norm()
+    length: Tensor = torch.linalg.vector_norm(total)
+    return total / length
+
+
+def _law_vector(law: Any) -> Tensor:
+    loc: Tensor = law.loc
+    return loc
 
 
 def _von_mises_relation(concentration: float) -> Affine:
@@ -64,7 +71,7 @@ def von_mises(concentration: float = 1.0) -> Likelihood:
 
 
 @register(
-    elicits=Functional("mean direction of a vector", _mean_vector, lambda law: law.loc),
+    elicits=Functional("mean direction of a vector", _mean_vector, _law_vector),
     reference="Mardia and Jupp (2000), Directional Statistics, section 9.3.2, doi:10.1002/9780470316979",
     relation=Affine(1.0, log_cosine_normalizer),
     aliases=("cosine_distance", "cosine_similarity", "CosineSimilarity", "von_mises_fisher", "vmf"),

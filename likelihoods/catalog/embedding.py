@@ -85,8 +85,13 @@ def _apart(values: Tensor, weights: Tensor, margin: float, **options: Any) -> Te
     return margin * (weights * (values < 0)).sum()
 
 
+def _distance(law: Any) -> Tensor:
+    distance: Tensor = law.raw[..., 0]
+    return distance
+
+
 @register(
-    elicits=Functional("margin times the probability of -1", _apart, lambda law: law.raw[..., 0]),
+    elicits=Functional("margin times the probability of -1", _apart, _distance),
     reference="Hadsell, Chopra and LeCun (2006), doi:10.1109/CVPR.2006.100",
     relation=Gibbs(),
     examples=({}, {"margin": 2.5}),
@@ -115,8 +120,14 @@ def _gap(values: Tensor, weights: Tensor, margin: float, **options: Any) -> Tens
     return margin * torch.sign((weights * values).sum())
 
 
+def _farther(law: Any) -> Tensor:
+    first, second = law.raw.unbind(-1)
+    farther: Tensor = second - first
+    return farther
+
+
 @register(
-    elicits=Functional("margin, towards the likelier", _gap, lambda law: law.raw[..., 1] - law.raw[..., 0]),
+    elicits=Functional("margin, towards the likelier", _gap, _farther),
     reference="Schroff, Kalenichenko and Philbin (2015), doi:10.1109/CVPR.2015.7298682",
     relation=Gibbs(),
     examples=({}, {"margin": 0.2}),

@@ -27,8 +27,14 @@ def _gap(values: Tensor, weights: Tensor, margin: float, **options: Any) -> Tens
     return margin * torch.sign((weights * values).sum())
 
 
+def _ahead(law: Any) -> Tensor:
+    first, second = law.raw.unbind(-1)
+    ahead: Tensor = first - second
+    return ahead
+
+
 @register(
-    elicits=Functional("margin, in the likelier order", _gap, lambda law: law.raw[..., 0] - law.raw[..., 1]),
+    elicits=Functional("margin, in the likelier order", _gap, _ahead),
     reference="Herbrich, Graepel and Obermayer (2000), Large margin rank boundaries for ordinal regression",
     relation=Gibbs(),
     examples=({}, {"margin": 1.0}),
@@ -55,12 +61,17 @@ def _shares(values: Tensor, weights: Tensor, soft: bool, **options: Any) -> Tens
     return weights @ (values if soft else one_hot(values.long(), 2).to(weights.dtype))
 
 
+def _probabilities(law: Any) -> Tensor:
+    probabilities: Tensor = law.probs
+    return probabilities
+
+
 def _pair_relation(soft: bool) -> Relation:
     return Expected(_given, vector=True) if soft else Exact
 
 
 @register(
-    elicits=Functional("probabilities of the outcomes", _shares, lambda law: law.probs),
+    elicits=Functional("probabilities of the outcomes", _shares, _probabilities),
     reference="Bradley and Terry (1952), doi:10.1093/biomet/39.3-4.324; Burges et al. (2005), doi:10.1145/1102351.1102363",
     relation=_pair_relation,
     examples=({}, {"soft": True}),
@@ -108,7 +119,7 @@ def _top_share(values: Tensor, weights: Tensor, **options: Any) -> Tensor:
 
 
 @register(
-    elicits=Functional("mean of softmax(y)", _top_share, lambda law: law.probs),
+    elicits=Functional("mean of softmax(y)", _top_share, _probabilities),
     reference="Cao, Qin, Liu, Tsai and Li (2007), doi:10.1145/1273496.1273513",
     relation=Expected(_top_one, vector=True),
     aliases=("listwise_softmax",),

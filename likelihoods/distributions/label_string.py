@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from pyro.distributions import TorchDistribution
@@ -38,7 +38,7 @@ class Strings(constraints.Constraint):
         return f"strings of the labels 0, …, {self.labels - 1} without the blank {self.blank}, then -1 to the end"
 
 
-class LabelString(Parametric, TorchDistribution):  # type: ignore[misc]
+class LabelString(Parametric, TorchDistribution):
     r"""The law of a string of labels, given the logits of the labels in each of T frames.
 
     Each frame shows one of C labels, independently, with probabilities softmax(logits[t]). The string is what is left when
@@ -65,7 +65,7 @@ class LabelString(Parametric, TorchDistribution):  # type: ignore[misc]
     tensor([1., 3., 1., 0.])
     """
 
-    arg_constraints: ClassVar = {"logits": constraints.independent(constraints.real, 2)}
+    arg_constraints = {"logits": constraints.independent(constraints.real, 2)}
     has_enumerate_support = True
 
     def __init__(self, logits: Tensor, blank: int = 0, *, validate_args: bool | None = None) -> None:
@@ -92,13 +92,13 @@ class LabelString(Parametric, TorchDistribution):  # type: ignore[misc]
         return torch.where(beyond, certain, logits)
 
     @property
-    def support(self) -> Strings:  # type: ignore[override]
+    def support(self) -> Strings:
         """The strings that fit into the frames."""
         return Strings(self.logits.shape[-1], self.blank)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> LabelString:
         """Return the distribution with its logits expanded to ``batch_shape``."""
-        new = self._get_checked_instance(LabelString, _instance)
+        new: LabelString = self._get_checked_instance(LabelString, _instance)
         batch = torch.Size(batch_shape)
         new.logits, new.blank = self.logits.expand(batch + self.logits.shape[-2:]), self.blank
         Distribution.__init__(new, batch, self._event_shape, validate_args=False)
@@ -180,7 +180,8 @@ class LabelString(Parametric, TorchDistribution):  # type: ignore[misc]
         Raises:
             NotImplementedError: there are too many.
         """
-        return torch.special.entr(self.log_prob(self.enumerate_support()).exp()).sum(0)
+        every: Tensor = torch.special.entr(self.log_prob(self.enumerate_support()).exp())
+        return every.sum(0)
 
     @property
     def mode(self) -> Tensor:
