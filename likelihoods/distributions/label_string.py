@@ -153,9 +153,8 @@ class LabelString(Parametric, TorchDistribution):
         last = 2 * used.sum(-1).expand(batch)  # the blank after the last label; the label itself is one before
         ends = torch.stack([last, (last - 1).clamp(min=0)], -1)
         final = alpha.gather(-1, ends)
-        empty = last == 0
-        other = torch.where(empty, lowest, final[..., 1])
-        return torch.logaddexp(final[..., 0], other)
+        twice = (last == 0).unsqueeze(-1) & torch.tensor([False, True], device=last.device)  # the empty string ends once
+        return final.masked_fill(twice, lowest).logsumexp(-1)
 
     # Values
 
