@@ -21,10 +21,14 @@ SIGNS = (-1.0, 1.0)
 PAIR = "whether the two are alike, 1 or -1"
 
 
+def _either(label: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+    return torch.where(label == 1, positive, torch.where(label == -1, negative, torch.nan))
+
+
 def hinge_embedding_energy(raw: Tensor, label: Tensor, margin: float) -> Tensor:
     """Return the distance f for the label 1, and (margin - f)₊ for the label -1."""
     distance = raw[..., 0]
-    return torch.where(label == 1, distance, (margin - distance).clamp_min(0))
+    return _either(label, distance, (margin - distance).clamp_min(0))
 
 
 @register(
@@ -50,7 +54,7 @@ def hinge_embedding(margin: float = 1.0) -> Likelihood:
 def cosine_embedding_energy(raw: Tensor, label: Tensor, margin: float) -> Tensor:
     """Return 1 - f for the label 1, and (f - margin)₊ for the label -1, f being a cosine."""
     cosine = raw[..., 0]
-    return torch.where(label == 1, 1 - cosine, (cosine - margin).clamp_min(0))
+    return _either(label, 1 - cosine, (cosine - margin).clamp_min(0))
 
 
 @register(
@@ -78,7 +82,7 @@ def cosine_embedding(margin: float = 0.0) -> Likelihood:
 def contrastive_energy(raw: Tensor, label: Tensor, margin: float) -> Tensor:
     """Return f²/2 for the label 1, and (margin - f)₊²/2 for the label -1, f being a distance."""
     distance = raw[..., 0]
-    return 0.5 * torch.where(label == 1, distance, (margin - distance).clamp_min(0)).square()
+    return 0.5 * _either(label, distance, (margin - distance).clamp_min(0)).square()
 
 
 def _apart(values: Tensor, weights: Tensor, margin: float, **options: Any) -> Tensor:
@@ -113,7 +117,7 @@ def contrastive(margin: float = 1.0) -> Likelihood:
 def triplet_margin_energy(raw: Tensor, label: Tensor, margin: float) -> Tensor:
     """Return (margin + y (f₁ - f₂))₊ of labels y = ±1, f₁ and f₂ being distances."""
     first, second = raw.unbind(-1)
-    return (margin + label * (first - second)).clamp_min(0)
+    return _either(label, margin + first - second, margin + second - first).clamp_min(0)
 
 
 def _gap(values: Tensor, weights: Tensor, margin: float, **options: Any) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from likelihoods.distributions import LabelString
@@ -13,7 +14,8 @@ from likelihoods.sources import predicted
 
 def per_label(target: Tensor) -> Tensor:
     """1 / max(1, length of y)"""  # noqa: D415
-    return 1.0 / (target != -1).sum(-1).clamp_min(1)
+    length = (target != -1).sum(-1).clamp_min(1)
+    return length.to(target.dtype if target.is_floating_point() else torch.float64).reciprocal()
 
 
 def _ctc_relation(blank: int, per_label: bool) -> Relation:

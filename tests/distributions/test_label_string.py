@@ -138,7 +138,9 @@ def test_bad_input():
     with pytest.raises(ValueError, match=r"wants \(\.\.\., T frames, C labels\)"):
         LabelString(torch.zeros(3))
     with pytest.raises(ValueError, match="blank=3; the labels are 0 to 2"):
-        LabelString(torch.zeros(2, 3), 3)
+        LabelString(torch.zeros(2, 3), 3).log_prob(torch.tensor([1, -1]))
+    with pytest.raises(ValueError, match="blank=0.5; it is the index of a label"):
+        LabelString(torch.zeros(2, 3), 0.5)
     with pytest.raises(NotImplementedError, match="beam search"):
         _ = law.mode
     with pytest.raises(NotImplementedError, match=r"30\^100 strings"):
