@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from likelihoods import catalog, distributions, divergences, nn, special, targets
+    from likelihoods import catalog, distributions, divergences, embeddings, nn, special, targets
     from likelihoods.assumed import Assumed, from_loss
     from likelihoods.catalog import entries, find, register, unregister
     from likelihoods.combinators import Censored, Discretized, Hurdle, Mixture, Truncated, ZeroInflated
@@ -61,7 +61,7 @@ _HOMES = {
     "likelihoods.verification": ("verify",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = ("catalog", "distributions", "divergences", "nn", "special", "targets")
+_MODULES = ("catalog", "distributions", "divergences", "embeddings", "nn", "special", "targets")
 
 __all__ = [
     "NLL",
@@ -94,6 +94,7 @@ __all__ = [
     "choose",
     "distributions",
     "divergences",
+    "embeddings",
     "entries",
     "find",
     "fixed",

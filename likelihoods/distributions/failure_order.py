@@ -70,6 +70,8 @@ class FailureOrder(Parametric, TorchDistribution, abc.ABC):
         order = value[..., 0].argsort(-1, descending=True)
         time, event = (x.gather(-1, order) for x in value.unbind(-1))
         log_hazard = self.log_hazard.expand(shape).gather(-1, order)
+        if n:  # only differences count; small numbers keep more digits, above all in the slopes
+            log_hazard = log_hazard - log_hazard.detach().amax(-1, keepdim=True)
         failed = event == 1
         terms = torch.where(failed, log_hazard - self._log_risks(_Tied(time, failed, log_hazard)), 0.0)
         log_prob = torch.where(possible, terms.sum(-1), -torch.inf)
