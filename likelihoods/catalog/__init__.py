@@ -1,6 +1,20 @@
 """The rows of the table, by the space in which the target lives; importing this module fills the table."""
 
-from likelihoods.catalog import binary, category, count, positive, real
+from likelihoods.catalog import binary, category, count, margin, multi_label, ordered, positive, real, soft
 from likelihoods.registry import entries, find, register, unregister
 
-__all__ = ["binary", "category", "count", "entries", "find", "positive", "real", "register", "unregister"]
+__all__ = [
+    "binary",
+    "category",
+    "count",
+    "entries",
+    "find",
+    "margin",
+    "multi_label",
+    "ordered",
+    "positive",
+    "real",
+    "register",
+    "soft",
+    "unregister",
+]
