@@ -8,7 +8,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from likelihoods.catalog import find
+from likelihoods.catalog import entries, find
 from likelihoods.kernels import KERNELS
 from likelihoods.likelihood import EMPTY, Likelihood, check_reduction, reduce, refuse
 from likelihoods.registry import Entry
@@ -17,11 +17,12 @@ from likelihoods.relations import Expected, NoLikelihood, Partial, Relation
 SOFT = 1e-4  # how far the sum of a soft target may be from 1: float32 adds many classes
 
 
-def loss(name: str, *, reduction: str = "mean", **options: Any) -> Loss:
+def loss(name: str | Entry, *, reduction: str = "mean", **options: Any) -> Loss:
     """Return a named loss, with the value that the field gives it and the likelihood that it assumes.
 
     Args:
-        name: the loss's name or an alias; spelling as in torch, scikit-learn or Keras will do ("MSELoss", "mae", …).
+        name: the loss's name or an alias; spelling as in torch, scikit-learn or Keras will do ("MSELoss", "mae", …). Or an
+            entry, as :func:`from_loss` gives one.
         reduction: ``"mean"`` over all targets, ``"sum"``, or ``"none"``.
         options: the loss's own, as ``likelihoods show NAME`` lists them.
 
@@ -36,7 +37,7 @@ def loss(name: str, *, reduction: str = "mean", **options: Any) -> Loss:
     >>> mse.relation.sentence()
     'loss = NLL - 0.572365'
     """
-    entry = find(name)
+    entry = name if isinstance(name, Entry) else find(name)
     given = entry.complete(options)
     model = entry.model(**given)
     if any(True for _ in model.parameters()):
@@ -52,7 +53,8 @@ class Loss(nn.Module):
     """A named loss; made by :func:`loss`.
 
     Attributes:
-        name: the loss's name.
+        entry: its row.
+        name: its name.
         assumption: what it assumes of the data, in one sentence.
         relation: what its value is to the negative log-likelihood.
         options: all options, defaults included.
@@ -61,14 +63,18 @@ class Loss(nn.Module):
 
     def __init__(self, entry: Entry, model: Likelihood, options: dict[str, Any], reduction: str) -> None:
         super().__init__()
-        self.name, self.assumption = entry.name, entry.assumption
+        self.entry, self.name, self.assumption = entry, entry.name, entry.assumption
         self.relation: Relation = entry.law_relation(**options)
         self._model, self.options, self.reduction = model, options, check_reduction(reduction)
         vector = isinstance(self.relation, Expected) and self.relation.vector
-        indices = isinstance(model._probe(), torch.distributions.Categorical)
+        law = model._probe()
+        indices = isinstance(law, torch.distributions.Categorical)
         part = isinstance(self.relation, Partial) and self.relation.part is not None  # it takes what the part takes
         self._classes = indices and not vector and not part
-        self._numbers = vector or not (indices or part)
+        support = None if vector else law.support
+        # a vector of integers (an order, a string of labels) is nothing else, in whichever dtype it comes
+        integers = support is not None and support.is_discrete and support.event_dim > 0
+        self._numbers = vector or not (indices or part or integers)
 
     @property
     def likelihood(self) -> Likelihood:
@@ -134,7 +140,8 @@ class Loss(nn.Module):
         return f"{self.name!r}{options}, reduction={self.reduction!r}"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (self.name, self.reduction, self.options)
+        known = any(entry is self.entry for entry in entries())
+        return _rebuild, (self.name if known else self.entry, self.reduction, self.options)
 
     def _derive(self, raw: Tensor, target: Tensor) -> Tensor:
         return self._reduced(self.relation.loss(self._model, raw, target), self.relation.share, target)
@@ -176,5 +183,5 @@ class Loss(nn.Module):
             )
 
 
-def _rebuild(name: str, reduction: str, options: dict[str, Any]) -> Loss:
+def _rebuild(name: str | Entry, reduction: str, options: dict[str, Any]) -> Loss:
     return loss(name, reduction=reduction, **options)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from likelihoods.distributions import Bernoulli, Categorical
-from likelihoods.energy import Energy
+from likelihoods.energy import Unnormalised
 from likelihoods.likelihood import Likelihood
 
 
@@ -180,11 +180,15 @@ class Expected(Relation):
 
     def loss(self, likelihood: Likelihood, raw: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each target."""
+        return self.terms(likelihood, raw, target).sum(-1)
+
+    def terms(self, likelihood: Likelihood, raw: Tensor, target: Tensor) -> Tensor:
+        """Return what each outcome adds to the loss of each target, ``(..., K)``."""
         nll, soft = self._each(likelihood, raw, target)
         weighted = soft if self.weight is None else soft * self.weight(nll)
-        value = _product(weighted, nll).sum(-1)
+        value = _product(weighted, nll)
         if self.entropy:
-            value = value + torch.special.xlogy(soft, soft).sum(-1)
+            value = value + torch.special.xlogy(soft, soft)
         return value if self.scale == 1.0 else self.scale * value
 
     def nll(self, likelihood: Likelihood, raw: Tensor, target: Tensor) -> Tensor:
@@ -212,26 +216,29 @@ class Expected(Relation):
 @final
 @dataclass(frozen=True)
 class Gibbs(OfTarget):
-    """exp(-loss) is not normalised over the labels: loss = NLL - log Z(raw), and Z moves with the prediction.
+    """exp(-loss) is not normalised: loss = scale * (NLL - log Z(raw)), and Z moves with the prediction.
 
-    The row's likelihood is an :class:`~likelihoods.energy.Energy`, the law P(k) = exp(-energy(raw, k)) / Z(raw), and the loss
-    is the energy.
+    The row's likelihood is an :class:`~likelihoods.energy.Energy`, the law P(k) = exp(-energy(raw, k)) / Z(raw) of labels, or
+    what ``from_loss`` makes of a loss of a number; the loss is the energy.
 
     Attributes:
+        scale: a positive number: the temperature, by which the loss was divided to make the energy.
         weight: by which the energy is multiplied, where the loss has class weights that are none of the law's business.
         share: the weight too, where the conventional mean divides by the sum of weights.
     """
 
+    scale: float = 1.0
     weight: Callable[[Tensor], Tensor] | None = None
     share: Callable[[Tensor], Tensor] | None = None
     proper: ClassVar[str] = "not proper: the normaliser is missing; the NLL of its likelihood is"
 
     def loss(self, likelihood: Likelihood, raw: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each target, which is the energy of its label."""
-        if not isinstance(likelihood, Energy):
+        if not isinstance(likelihood, Unnormalised):
             raise TypeError(f"A row whose relation is Gibbs() builds a likelihoods.Energy, not {likelihood!r}.")
         energy = likelihood.energy_of(likelihood.align(raw, target), target)
-        return energy if self.weight is None else self.weight(target).to(energy.dtype) * energy
+        scaled = energy if self.scale == 1.0 else self.scale * energy
+        return scaled if self.weight is None else self.weight(target).to(energy.dtype) * scaled
 
     def sentence(self) -> str:
         """Return the relation in words."""
@@ -240,7 +247,9 @@ class Gibbs(OfTarget):
                 f"loss = w(y) * (NLL - log Z(f)), w(y) = {_words(self.weight)}, log Z(f) = NLL(k) less the energy of k, for any "
                 f"k: exp(-loss) is not normalised"
             )
-        return "loss = NLL - log Z(f), Z(f) = Σ_k exp(-loss(f, k)): exp(-loss) is not normalised"
+        heat = "" if self.scale == 1.0 else f" / {self.scale:.6g}"
+        left = "NLL - log Z(f)" if self.scale == 1.0 else f"{self.scale:.6g} * (NLL - log Z(f))"
+        return f"loss = {left}, Z(f) = Σ_y exp(-loss(f, y){heat}): exp(-loss{heat}) is not normalised"
 
 
 @final

@@ -20,7 +20,7 @@ def focal_energy(raw: Tensor, label: Tensor, gamma: float, alpha: Weights) -> Te
     others = torch.arange(raw.shape[-1], device=raw.device) != label.unsqueeze(-1)
     # the probability of all other classes by their own sum: 1 - p has lost its digits where p is nearly 1
     log_rest = torch.where(others, raw, -torch.inf).logsumexp(-1) - raw.logsumexp(-1)
-    energy = -torch.exp(gamma * log_rest) * log_p
+    energy = -log_p if gamma == 0 else -torch.exp(gamma * log_rest) * log_p
     return energy if alpha is None else energy * class_weight(label, alpha).to(energy.dtype)
 
 
@@ -47,7 +47,7 @@ def focal(gamma: float = 2.0, alpha: Weights = None) -> Likelihood:
 def multi_margin_energy(raw: Tensor, label: Tensor, p: int, margin: float, weight: Weights) -> Tensor:
     """Return w_y Σ_{i ≠ y} (margin - f[y] + f[i])₊^p / K."""
     label = label.long().clamp(0, raw.shape[-1] - 1)
-    excess = (margin - pick(raw, label).unsqueeze(-1) + raw).clamp_min(0)
+    excess = (margin - pick(raw, label).unsqueeze(-1) + raw).relu()  # whose slope at 0 is 0, as torch's
     others = torch.arange(raw.shape[-1], device=raw.device) != label.unsqueeze(-1)
     energy = torch.where(others, excess if p == 1 else excess**2, 0.0).sum(-1) / raw.shape[-1]
     return energy if weight is None else energy * class_weight(label, weight).to(energy.dtype)

@@ -44,7 +44,7 @@ def multi_label_soft_margin() -> Likelihood:
 
 def multi_label_margin_energy(raw: Tensor, label: Tensor) -> Tensor:
     """Return Σ_{j in y, i not in y} (1 - f[j] + f[i])₊ / C for sets y as vectors of 0 and 1."""
-    excess = (1 - raw.unsqueeze(-1) + raw.unsqueeze(-2)).clamp_min(0)
+    excess = (1 - raw.unsqueeze(-1) + raw.unsqueeze(-2)).relu()
     pairs = label.unsqueeze(-1) * (1 - label).unsqueeze(-2)
     return (excess * pairs).sum((-2, -1)) / max(raw.shape[-1], 1)
 

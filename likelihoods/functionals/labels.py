@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -142,18 +142,19 @@ def _ordinal_location(values: Tensor, weights: Tensor, link: str, cutpoints: Any
     """Return where the expected log-mass of the intervals between the cutpoints is largest."""
     from scipy import optimize, stats
 
-    noise: Callable[..., Any] = {"logit": stats.logistic, "probit": stats.norm, "cloglog": stats.gumbel_l}[link].cdf
+    noise = {"logit": stats.logistic, "probit": stats.norm, "cloglog": stats.gumbel_l}[link]
     edges = [-math.inf, *(float(cut) for cut in cutpoints), math.inf]
 
     def loss(location: float) -> float:
-        masses = [noise(high - location) - noise(low - location) for low, high in zip(edges, edges[1:], strict=False)]
+        cells = [(low - location, high - location) for low, high in pairwise(edges)]
+        masses = [max(noise.cdf(b) - noise.cdf(a), noise.sf(a) - noise.sf(b)) for a, b in cells]
         return -sum(float(w) * math.log(masses[int(v)]) for v, w in zip(values, weights, strict=True))
 
     def slope(location: float, step: float = 1e-3) -> float:
         ends = [loss(location + k * step) for k in (1, -1, 2, -2)]
         return (8 * (ends[0] - ends[1]) - (ends[2] - ends[3])) / (12 * step)
 
-    return weights.new_tensor(optimize.brentq(slope, -6.0, 6.0, xtol=1e-12))
+    return weights.new_tensor(optimize.brentq(slope, -3.0, 3.0, xtol=1e-12))
 
 
 def _law_predictor(law: Any) -> Tensor:
