@@ -12,7 +12,7 @@ from likelihoods.distributions import Bernoulli
 from likelihoods.energy import Energy
 from likelihoods.likelihood import Family, Likelihood
 from likelihoods.registry import register
-from likelihoods.relations import Exact, Expected, Gibbs, Relation, Weighted, stated
+from likelihoods.relations import Affine, Exact, Expected, Gibbs, Relation, Weighted, stated
 from likelihoods.sources import predicted
 
 Weights = float | Sequence[float] | Tensor | None
@@ -54,19 +54,24 @@ def _binary_relation(weight: Weights = None, pos_weight: Weights = None, soft: b
                 "Give soft=True or weight, not both: reduction='none' gives each target's loss, which you can weight yourself."
             )
         return Expected(stated(words, bernoulli_law), weight=None if pos_weight is None else tilt)
-    if weight is None and pos_weight is None:
-        return Exact
-    positive = "" if pos_weight is None else f"{_text(pos_weight)} where y = 1, else 1"
-    words = positive if weight is None else f"weight{', times ' * (pos_weight is not None)}{positive}"
-    elicited = "the data's own log-odds" if pos_weight is None else f"the log-odds plus the log of {_text(pos_weight)}"
-    return Weighted(stated(words, bernoulli_weight, weight=weight, pos_weight=pos_weight), elicited)
+    if pos_weight is None:  # by the place in the batch alone, so that the law that is elicited stays
+        return Exact if weight is None else Affine(stated("weight", bernoulli_weight, weight=weight))
+    words = f"{'' if weight is None else 'weight, times '}{_text(pos_weight)} where y = 1, else 1"
+    weigh = stated(words, bernoulli_weight, weight=weight, pos_weight=pos_weight)
+    return Weighted(weigh, f"the log-odds plus the log of {_text(pos_weight)}")
 
 
 @register(
     elicits="probability of 1",
     reference="Cox (1958), doi:10.1111/j.2517-6161.1958.tb00292.x; King and Zeng (2001), doi:10.1093/oxfordjournals.pan.a004868",
     relation=_binary_relation,
-    examples=({}, {"pos_weight": 3.0}, {"weight": 0.5, "pos_weight": 2.0}, {"soft": True}, {"soft": True, "pos_weight": 3.0}),
+    examples=(
+        {},
+        {"pos_weight": 3.0},
+        {"weight": 0.5, "pos_weight": 2.0},
+        {"soft": True},
+        {"soft": True, "pos_weight": 3.0},
+    ),
     aliases=(
         "BCEWithLogitsLoss",
         "binary_cross_entropy_with_logits",
@@ -165,7 +170,7 @@ def squared_hinge_energy(raw: Tensor, label: Tensor, margin: float) -> Tensor:
     elicits="squared-hinge probability",
     reference="Bartlett, Jordan and McAuliffe (2006), doi:10.1198/016214505000000907",
     relation=Gibbs(),
-    examples=({}, {"margin": 0.5}),
+    examples=({}, {"margin": 2.0}),
     aliases=("SquaredHingeLoss", "l2_svm"),
     formula="max(0, margin - y f)², y = ±1",
     outcome="the label, -1 or 1",
@@ -213,7 +218,7 @@ def binary_focal_energy(raw: Tensor, label: Tensor, gamma: float, alpha: float |
 @register(
     elicits="binary focal probability",
     reference="Lin, Goyal, Girshick, He and Dollár (2017), arXiv:1708.02002; Charoenphakdee et al. (2021), arXiv:2011.09172",
-    relation=Gibbs(),
+    relation=lambda gamma, alpha: Exact if gamma == 0 and alpha is None else Gibbs(),
     examples=({}, {"gamma": 0.5}, {"alpha": 0.25}, {"gamma": 0.0}),
     aliases=("BinaryFocalLoss", "BinaryFocalCrossentropy", "sigmoid_focal", "sigmoid_focal_loss"),
     formula="-(1 - p)^gamma log p, p = σ(f) where y = 1, else σ(-f); times alpha, or 1 - alpha",

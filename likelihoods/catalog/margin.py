@@ -10,7 +10,7 @@ from likelihoods.distributions.index import pick
 from likelihoods.energy import Energy
 from likelihoods.likelihood import Likelihood
 from likelihoods.registry import register
-from likelihoods.relations import Gibbs
+from likelihoods.relations import Exact, Gibbs
 
 
 def focal_energy(raw: Tensor, label: Tensor, gamma: float, alpha: Weights) -> Tensor:
@@ -28,7 +28,7 @@ def focal_energy(raw: Tensor, label: Tensor, gamma: float, alpha: Weights) -> Te
     elicits="focal probabilities",
     reference="Lin, Goyal, Girshick, He and Dollár (2017), arXiv:1708.02002; Charoenphakdee et al. (2021), arXiv:2011.09172; "
     "Mukhoti et al. (2020), arXiv:2002.09437",
-    relation=Gibbs(),
+    relation=lambda gamma, alpha: Exact if gamma == 0 and alpha is None else Gibbs(),
     examples=({}, {"gamma": 0.5}, {"alpha": (0.25, 1.0, 0.5, 1.5)}, {"gamma": 0.0}),
     aliases=("FocalLoss", "CategoricalFocalCrossentropy", "softmax_focal"),
     formula="-alpha_y (1 - p)^gamma log p, p = softmax(f)[y]",
@@ -54,11 +54,16 @@ def multi_margin_energy(raw: Tensor, label: Tensor, p: int, margin: float, weigh
 
 
 @register(
-    elicits="multi-margin law",
+    elicits="no named feature",
     reference="Weston and Watkins (1999), Support vector machines for multi-class pattern recognition, ESANN; "
     "Tewari and Bartlett (2007), https://www.jmlr.org/papers/v8/tewari07a.html",
     relation=Gibbs(),
-    examples=({}, {"p": 2}, {"margin": 0.5, "weight": (0.5, 1.0, 2.0, 0.25)}, {"p": 2, "weight": (0.5, 1.0, 2.0, 0.25)}),
+    examples=(
+        {},
+        {"p": 2},
+        {"margin": 0.5, "weight": (0.5, 1.0, 2.0, 0.25)},
+        {"p": 2, "weight": (0.5, 1.0, 2.0, 0.25)},
+    ),
     aliases=("MultiMarginLoss", "multiclass_hinge", "CategoricalHinge", "weston_watkins"),
     formula="w_y Σ_{i ≠ y} max(0, margin - f[y] + f[i])^p / K",
     compare=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -13,33 +14,38 @@ from likelihoods.likelihood import Family, Likelihood
 from likelihoods.registry import register
 from likelihoods.relations import Affine, Gibbs, NoLikelihood
 from likelihoods.sources import predicted
-from likelihoods.targets import Independent
+from likelihoods.targets import Independent, Weighted
 
 MOST = 16  # labels of which all sets are listed
 
 
 def _per_label(target: Tensor) -> float:
-    """1/C for C labels"""
+    """1/C for C labels."""
     return 1 / max(target.shape[-1], 1)
 
 
 @register(
     elicits="marginal probabilities",
     reference="Cox (1958), doi:10.1111/j.2517-6161.1958.tb00292.x",
-    relation=Affine(_per_label),
+    relation=lambda weight: Affine(_per_label),
     aliases=("MultiLabelSoftMarginLoss", "multilabel_bce", "binary_relevance"),
-    formula="-Σ_c (y_c log σ(f_c) + (1 - y_c) log σ(-f_c)) / C",
+    formula="-Σ_c w_c (y_c log σ(f_c) + (1 - y_c) log σ(-f_c)) / C",
     outcome="the set of labels, as a vector of 0 and 1",
     compare=False,  # a target is a vector
 )
-def multi_label_soft_margin() -> Likelihood:
+def multi_label_soft_margin(weight: Sequence[float] | Tensor | None = None) -> Likelihood:
     """The target is a set of labels, and given the predictions, the log-odds of each, they are independent.
 
     Use it where an item has several labels at once. It is bce_with_logits of every label, averaged over the labels; that average
     makes a likelihood C times weaker, which matters as soon as a prior or a KL term is added: `.nll` is the sum. Labels that
-    exclude each other are one class: cross_entropy.
+    exclude each other are one class: cross_entropy. `weight`, one for each label, counts some labels more than others and changes
+    no probability; the likelihood is then a power likelihood, which scores and cannot be sampled.
     """
-    return Independent(Family(Bernoulli, logits=predicted()), 1)
+    label = Family(Bernoulli, logits=predicted())
+    if weight is None:
+        return Independent(label, 1)
+    weights = weight if isinstance(weight, Tensor) else torch.tensor(weight, dtype=torch.float64)
+    return Independent(Weighted(label, weights), 1)
 
 
 def multi_label_margin_energy(raw: Tensor, label: Tensor) -> Tensor:
@@ -57,14 +63,14 @@ def label_sets(size: int) -> Tensor:
     """
     if size > MOST:
         raise ValueError(
-            f"The law over the sets of {size} labels has 2**{size} outcomes, more than can be listed: give at most {MOST} labels, or "
-            f"use multi_label_soft_margin, whose labels are independent. (The loss itself has no such limit.)"
+            f"The law over the sets of {size} labels has 2**{size} outcomes, more than can be listed: give at most {MOST}, "
+            f"or use multi_label_soft_margin, whose labels are independent. (The loss itself has no such limit.)"
         )
     return (torch.arange(2**size).unsqueeze(-1) >> torch.arange(size)) & 1
 
 
 @register(
-    elicits="nothing",
+    elicits="no named feature",
     reference="Gao and Zhou (2011), https://proceedings.mlr.press/v19/gao11a.html",
     relation=Gibbs(),
     aliases=("MultiLabelMarginLoss", "multilabel_hinge", "multilabel_ranking"),
@@ -96,8 +102,8 @@ def _dice_relation(smooth: float, squared: bool, dims: int) -> NoLikelihood:
         raise ValueError(f"smooth={smooth}; it is added above and below the line: give 0, or a small positive number.")
     return NoLikelihood(
         partial(dice_loss, smooth=smooth, squared=squared, dims=dims),
-        "it lies between 0 and 1 for a whole mask, so that no law of masks that it defined could tell them apart by more than one "
-        "nat, and its minimum is a mask, never a probability.",
+        "it lies between 0 and 1 for a whole mask, so that a law of masks made of it could tell them apart by one nat at most, "
+        "and its minimum is not at the pixels' probabilities.",
         "bce_with_logits",
     )
 

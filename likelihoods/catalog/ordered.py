@@ -11,7 +11,7 @@ from torch import Tensor
 from likelihoods.distributions import Bernoulli, ContinuationRatio, OrderedCloglog, OrderedLogistic, OrderedProbit
 from likelihoods.likelihood import Family, Likelihood
 from likelihoods.registry import register
-from likelihoods.relations import Partial, stated
+from likelihoods.relations import Partial
 from likelihoods.sources import predicted
 from likelihoods.targets import Independent
 
@@ -22,7 +22,14 @@ LAWS = {"logit": OrderedLogistic, "probit": OrderedProbit, "cloglog": OrderedClo
     elicits="ordinal location",
     reference="McCullagh (1980), doi:10.1111/j.2517-6161.1980.tb01109.x",
     examples=({}, {"link": "probit"}, {"link": "cloglog", "cutpoints": (-1.5, 0.5)}),
-    aliases=("ordinal_regression", "OrdinalLoss", "cumulative_link", "proportional_odds", "ordered_logit", "ordered_probit"),
+    aliases=(
+        "ordinal_regression",
+        "OrdinalLoss",
+        "cumulative_link",
+        "proportional_odds",
+        "ordered_logit",
+        "ordered_probit",
+    ),
     formula="-log(F(c_y - f) - F(c_{y-1} - f)), c_{-1} = -∞, c_{K-1} = ∞, F the link's distribution function",
     outcome="the class, 0 to K - 1, in its order",
     nuisance=("cutpoints",),
@@ -61,36 +68,42 @@ def corn(classes: int | None = None) -> Likelihood:
     return Family(ContinuationRatio, log_odds=predicted("identity", size=None if classes is None else classes - 1))
 
 
-def exceeds(target: Tensor, classes: int) -> Tensor:
-    """Return 1 where the target exceeds k and 0 elsewhere, ``(..., K - 1)``; NaN for what is no class."""
-    steps = torch.arange(classes - 1, device=target.device)
-    bits = (target.unsqueeze(-1) > steps).to(torch.get_default_dtype())
-    valid = (target >= 0) & (target < classes) & (target == target.round())
-    return torch.where(valid.unsqueeze(-1), bits, torch.nan)
+def levels(target: Tensor, classes: int) -> Tensor:
+    """Return the K - 1 answers to "does the class exceed k?", ``(..., K - 1)``: the target of coral.
 
+    Args:
+        target: class indices 0, …, K - 1, ``(...)``.
+        classes: their number K.
 
-def _coral_relation(classes: int) -> Partial:
-    lost = "the K - 1 answers to y > k are taken as independent, though each settles others: they are parts of one label"
-    return Partial(lost, stated("1 where y > k", exceeds, classes=classes))
+    Raises:
+        ValueError: classes is less than 2.
+
+    >>> levels(torch.tensor([0, 2, 3]), 4)
+    tensor([[0., 0., 0.],
+            [1., 1., 0.],
+            [1., 1., 1.]])
+    """
+    if classes < 2:
+        raise ValueError(f"classes={classes}; ordered classes are at least 2.")
+    return (target.unsqueeze(-1) > torch.arange(classes - 1, device=target.device)).to(torch.get_default_dtype())
 
 
 @register(
-    elicits="exceedance probabilities",
+    elicits="marginal probabilities",
     reference="Cao, Mirjalili and Raschka (2020), arXiv:1901.07884",
-    relation=_coral_relation,
-    examples=({}, {"classes": 2}),
+    relation=Partial(
+        "the K - 1 answers to y > k, taken as independent though each settles others; the law of the class itself is lost"
+    ),
     aliases=("CoralLoss", "extended_binary_ordinal"),
     formula="-Σ_k (1[y > k] log σ(f_k) + 1[y ≤ k] log σ(-f_k)), k = 0, …, K - 2",
     outcome="the K - 1 answers to: does the class exceed k?",
     compare=False,
 )
-def coral(classes: int = 4) -> Likelihood:
+def coral() -> Likelihood:
     """The target is one of several ordered classes, seen as K - 1 answers of yes or no that are taken as independent.
 
     Each answer's probability is right, but their product is no law of the class: it gives mass to answers that contradict each
-    other. Use ordinal or corn where a likelihood is wanted. raw holds K - 1 logits; CORAL's own network gives them as one score
-    plus K - 1 biases.
+    other. Use ordinal or corn where a likelihood is wanted. raw holds K - 1 logits, in CORAL's own network one score plus K - 1
+    biases; a target is the K - 1 answers, `likelihoods.catalog.ordered.levels(classes, K)`.
     """
-    if classes < 2:
-        raise ValueError(f"classes={classes}; ordered classes are at least 2.")
     return Independent(Family(Bernoulli, logits=predicted()), 1)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from likelihoods.catalog.category import Weights, check_share, known_only, outcome_weights, smoothed, tempered
+from likelihoods.catalog.category import Weights, check_share, known_only, outcome_weights, smoothed
+from likelihoods.catalog.output import tempered
 from likelihoods.distributions import Categorical
 from likelihoods.likelihood import Family, Likelihood
 from likelihoods.registry import register
@@ -40,9 +40,7 @@ def _soft_relation(classes: int | None, weight: Weights, label_smoothing: float)
     outcome="a class drawn from the target's own law",
     compare=False,  # a target is a vector
 )
-def soft_cross_entropy(
-    classes: int | None = None, weight: Weights = None, label_smoothing: float = 0.0
-) -> Likelihood:
+def soft_cross_entropy(classes: int | None = None, weight: Weights = None, label_smoothing: float = 0.0) -> Likelihood:
     """The target is a law over several classes, and the predictions are the log-probabilities of a class drawn from it.
 
     Use it for labels that several people voted on, for mixed-up images, or for one-hot vectors. It is the expected loss of
@@ -108,7 +106,13 @@ def _smoothing_relation(smoothing: float, over: str, padding: int | None, classe
     reference="Szegedy, Vanhoucke, Ioffe, Shlens and Wojna (2016), arXiv:1512.00567; Müller, Kornblith and Hinton (2019), "
     "arXiv:1906.02629",
     relation=_smoothing_relation,
-    examples=({}, {"over": "others"}, {"smoothing": 0.3, "classes": 3}, {"padding": 0}, {"padding": 3, "over": "others"}),
+    examples=(
+        {},
+        {"over": "others"},
+        {"smoothing": 0.3, "classes": 3},
+        {"padding": 0},
+        {"padding": 3, "over": "others"},
+    ),
     aliases=("LabelSmoothing", "LabelSmoothingCrossEntropy", "label_smoothing_cross_entropy"),
     formula="-Σ_k t_k log softmax(f)[k], t the smoothed label",
     outcome="a class drawn from the smoothed label",

@@ -47,7 +47,7 @@ def _mean_vector(values: Tensor, weights: Tensor, weight: Any = None, **options:
     if "temperature" in options:
         values = (values / options["temperature"]).softmax(-1)
     smoothing = options.get("label_smoothing", 0.0)
-    mean = (1 - smoothing) * (weights @ values) + smoothing / values.shape[-1]
+    mean: Tensor = (1 - smoothing) * (weights @ values) + smoothing / values.shape[-1]
     tilted = mean if weight is None else mean * torch.as_tensor(weight, dtype=weights.dtype)
     return tilted / tilted.sum()
 
@@ -98,7 +98,7 @@ def _exponential(values: Tensor, weights: Tensor, **options: Any) -> Tensor:
 def _focal_ratio(share: float, gamma: float) -> float:
     """Return h(v): at the minimum of the expected focal loss the weighted probabilities are in proportion to it."""
     rest = 1 - share
-    return share / (rest**gamma - gamma * rest ** (gamma - 1) * share * math.log(share))
+    return share / float(rest**gamma - gamma * rest ** (gamma - 1) * share * math.log(share))
 
 
 def _focal_shares(probabilities: list[float], gamma: float) -> list[float]:
@@ -109,7 +109,9 @@ def _focal_shares(probabilities: list[float], gamma: float) -> list[float]:
         if height >= _focal_ratio(1 - INSIDE, gamma):
             return 1.0
         return float(
-            optimize.brentq(lambda v: math.log(_focal_ratio(v, gamma) / height), INSIDE, 1 - INSIDE, xtol=1e-15, rtol=1e-14)
+            optimize.brentq(
+                lambda v: math.log(_focal_ratio(v, gamma) / height), INSIDE, 1 - INSIDE, xtol=1e-15, rtol=1e-14
+            )
         )
 
     def excess(log_scale: float) -> float:
@@ -162,8 +164,6 @@ def _law_predictor(law: Any) -> Tensor:
     return predictor
 
 
-
-
 def _continuation(values: Tensor, weights: Tensor, **options: Any) -> Tensor:
     """Return the class probabilities by way of the hazards: those who go on among those who came so far."""
     shares = _class_probabilities(values, weights)
@@ -173,52 +173,31 @@ def _continuation(values: Tensor, weights: Tensor, **options: Any) -> Tensor:
     return torch.cat([one, going.cumprod(0)]) * torch.cat([1 - going, one])
 
 
-def _exceedance(values: Tensor, weights: Tensor, classes: int, **options: Any) -> Tensor:
-    return torch.stack([weights[values > k].sum() for k in range(classes - 1)])
-
-
-def _multi_margin(
-    values: Tensor, weights: Tensor, p: int, margin: float, weight: Any = None, **options: Any
-) -> Tensor:
-    """Return the law normalised over the classes at the minimum, which a program with linear constraints finds."""
-    import numpy as np
+def _best_mask(values: Tensor, weights: Tensor, smooth: float, squared: bool, **options: Any) -> Tensor:
+    """Return the mask, of numbers from 0 to 1, whose expected loss is smallest: a search from the best of the hard masks."""
     from scipy import optimize
 
-    shares = _class_probabilities(values, weights).numpy()
-    tilt = np.ones_like(shares) if weight is None else np.asarray(weight, float)
-    size = len(shares)
-    pairs = [(k, i) for k in range(size) for i in range(size) if i != k]
-    below = np.array([[(j == i) - (j == k) for j in range(size)] for k, i in pairs], float)  # f_i - f_k
-
-    def excess(score: Any) -> Any:
-        return np.maximum(margin + below @ score, 0)
-
-    cost = np.array([shares[k] * tilt[k] for k, _ in pairs])
-    if p == 1:
-        free, bound = np.concatenate([np.zeros(size), cost]), np.concatenate([below, -np.eye(len(pairs))], 1)
-        limits = [(0, 0)] + [(None, None)] * (size - 1) + [(0, None)] * len(pairs)
-        score = optimize.linprog(free, bound, np.full(len(pairs), -margin), bounds=limits).x[:size]
-    else:
-        score = optimize.minimize(
-            lambda f: cost @ excess(f) ** 2,
-            np.zeros(size),
-            jac=lambda f: 2 * (cost * excess(f)) @ below,
-            method="BFGS",
-            options={"gtol": 1e-13},
-        ).x
-    energy = np.zeros(size)
-    for (k, _), far in zip(pairs, excess(score) ** p, strict=True):
-        energy[k] += tilt[k] * far / size
-    return torch.tensor(-energy).softmax(0)
-
-
-def _best_mask(values: Tensor, weights: Tensor, smooth: float, squared: bool, **options: Any) -> Tensor:
-    """Return the mask of 0 and 1 whose expected loss is smallest, among all of them."""
     flat = values.flatten(1)
     masks = torch.cartesian_prod(*[flat.new_tensor([0.0, 1.0])] * flat.shape[1]).reshape(-1, flat.shape[1])
-    share = (2 * masks @ flat.T + smooth) / (masks.sum(1, keepdim=True) + flat.sum(1) + smooth)
-    best: Tensor = masks[(share @ weights).argmax()]
-    return best.reshape(values.shape[1:])
+
+    def loss(mask: Tensor) -> Tensor:
+        sizes = (mask**2 if squared else mask).sum(-1, keepdim=True) + flat.sum(1)
+        return (1 - (2 * mask @ flat.T + smooth) / (sizes + smooth)) @ weights
+
+    def value(mask: Any) -> tuple[float, Any]:
+        leaf = torch.tensor(mask, requires_grad=True)
+        found = loss(leaf)
+        return found.item(), torch.autograd.grad(found, leaf)[0].numpy()
+
+    starts = [*masks[loss(masks).argsort()[:3]], weights @ flat]
+    box = [(0.0, 1.0)] * flat.shape[1]
+    with torch.enable_grad():
+        found = [
+            optimize.minimize(value, start.numpy(), jac=True, bounds=box, options={"ftol": 0.0, "gtol": 1e-12})
+            for start in starts
+        ]
+    best = min(found, key=lambda result: float(result.fun)).x
+    return flat.new_tensor(best).reshape(values.shape[1:])
 
 
 def _linear_probabilities(values: Tensor, weights: Tensor, class_weight: Any = None, **options: Any) -> Tensor:
@@ -242,13 +221,11 @@ LABELS = (
     Functional("binary focal probability", _binary_focal, _last_probability),
     Functional("class probabilities", _class_probabilities, _law_probabilities),
     Functional("class probabilities of a linear layer", _linear_probabilities, _law_probabilities),
-    Functional("nothing", _no_number, _unbounded),
+    Functional("no named feature", _no_number, _unbounded),
     Functional("mean of the probability vectors", _mean_vector, _law_probabilities),
     Functional("focal probabilities", _focal, _law_probabilities),
     Functional("marginal probabilities", _marginals, lambda law: law.mean),
     Functional("hazards", _continuation, _law_probabilities),
-    Functional("exceedance probabilities", _exceedance, lambda law: law.mean),
-    Functional("multi-margin law", _multi_margin, _law_probabilities),
-    Functional("mask of the best expected Dice", _best_mask, lambda law: law.mean, unique=False),
+    Functional("mask of the best expected Dice", _best_mask, lambda law: law.mean),
     Functional("ordinal location", _ordinal_location, _law_predictor),
 )

@@ -21,8 +21,8 @@ def _weight(weight: Any, raw: Tensor) -> Tensor | None:
 def _bce_with_logits(
     raw: Tensor, target: Tensor, reduction: str, *, weight: Any, pos_weight: Any, soft: bool
 ) -> Tensor:
-    weights = {"weight": _weight(weight, raw), "pos_weight": _weight(pos_weight, raw)}
-    return F.binary_cross_entropy_with_logits(raw, target, reduction=reduction, **weights)
+    each, positive = _weight(weight, raw), _weight(pos_weight, raw)
+    return F.binary_cross_entropy_with_logits(raw, target, weight=each, pos_weight=positive, reduction=reduction)
 
 
 def _bce(raw: Tensor, target: Tensor, reduction: str, *, weight: Any, soft: bool) -> Tensor:
@@ -93,8 +93,8 @@ def _multi_margin(raw: Tensor, target: Tensor, reduction: str, *, p: int, margin
     return value.reshape(target.shape) if reduction == "none" else value
 
 
-def _multi_label_soft_margin(raw: Tensor, target: Tensor, reduction: str) -> Tensor:
-    return F.multilabel_soft_margin_loss(raw, target, reduction=reduction)
+def _multi_label_soft_margin(raw: Tensor, target: Tensor, reduction: str, *, weight: Any) -> Tensor:
+    return F.multilabel_soft_margin_loss(raw, target, weight=_weight(weight, raw), reduction=reduction)
 
 
 LABELS: dict[str, Callable[..., Tensor]] = {
