@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, final
 
+import pyro.distributions
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -15,6 +16,16 @@ from likelihoods.combinators import known_width
 from likelihoods.distributions.joint import check_names, check_optional
 from likelihoods.distributions.weighted import split
 from likelihoods.likelihood import Likelihood, Piece
+
+
+@final
+class Event(pyro.distributions.Independent):  # type: ignore[misc]  # Pyro has no types
+    """Independent elements as one event; torch's own cannot sum the elements of an empty batch."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the sum of the elements' log-densities in nats."""
+        each: Tensor = self.base_dist.log_prob(value)
+        return each.sum(tuple(range(-self.reinterpreted_batch_ndims, 0)))
 
 
 @final
@@ -67,8 +78,7 @@ class Independent(Likelihood):
         law: Any = self.base.distribution(raw)
         rows = raw.shape[: raw.dim() - 1 - self.base.shared]
         law = law if law.batch_shape == rows else law.expand(rows)
-        event: Distribution = law.to_event(self.dims if self.sizes is None else len(self.sizes))
-        return event
+        return Event(law, self.dims if self.sizes is None else len(self.sizes))
 
     def learn(self, *names: str) -> Independent:
         """Return a copy in which the base's named constant parameters are learned."""
@@ -113,7 +123,8 @@ class Weighted(Likelihood):
 
     def distribution(self, raw: Tensor) -> distributions.Weighted:
         """Return the power likelihood for each row of raw."""
-        return distributions.Weighted(self.base.distribution(raw), self.weight)
+        weight = self.weight.to(raw.dtype) if isinstance(self.weight, Tensor) else self.weight
+        return distributions.Weighted(self.base.distribution(raw), weight)
 
     def _pieces(self, target: Any, raw: Tensor | None = None, *, values: bool = False) -> list[Piece]:
         """Return the value, after a check of the weights: of their signs, or of their number."""

@@ -12,6 +12,7 @@ from likelihoods.distributions.binomial import Binomial
 from likelihoods.distributions.categorical import Categorical
 from likelihoods.distributions.cauchy import Cauchy
 from likelihoods.distributions.censored import Censored
+from likelihoods.distributions.continuation_ratio import ContinuationRatio
 from likelihoods.distributions.continuous_bernoulli import ContinuousBernoulli
 from likelihoods.distributions.dirichlet import Dirichlet
 from likelihoods.distributions.dirichlet_multinomial import DirichletMultinomial
@@ -70,6 +71,7 @@ __all__ = [
     "Categorical",
     "Cauchy",
     "Censored",
+    "ContinuationRatio",
     "ContinuousBernoulli",
     "Dirichlet",
     "DirichletMultinomial",
