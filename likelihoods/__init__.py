@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from likelihoods.catalog import entries, find, register, unregister
     from likelihoods.combinators import Censored, Discretized, Hurdle, Mixture, Truncated, ZeroInflated
     from likelihoods.energy import Energy
+    from likelihoods.evidential import Evidential
     from likelihoods.likelihood import NLL, Family, Likelihood
     from likelihoods.links import Link
     from likelihoods.losses import Loss, loss
@@ -37,6 +38,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "likelihoods.combinators": ("Censored", "Discretized", "Hurdle", "Mixture", "Truncated", "ZeroInflated"),
     "likelihoods.energy": ("Energy",),
+    "likelihoods.evidential": ("Evidential",),
     "likelihoods.likelihood": ("NLL", "Family", "Likelihood"),
     "likelihoods.links": ("Link",),
     "likelihoods.losses": ("Loss", "loss"),
@@ -67,6 +69,7 @@ __all__ = [
     "Choice",
     "Discretized",
     "Energy",
+    "Evidential",
     "Exact",
     "Expected",
     "Family",

@@ -1,6 +1,19 @@
 """The rows of the table, by the space in which the target lives; importing this module fills the table."""
 
-from likelihoods.catalog import binary, category, count, positive, real
+from likelihoods.catalog import asymmetric, binary, category, count, heteroscedastic, positive, real, robust
 from likelihoods.registry import entries, find, register, unregister
 
-__all__ = ["binary", "category", "count", "entries", "find", "positive", "real", "register", "unregister"]
+__all__ = [
+    "asymmetric",
+    "binary",
+    "category",
+    "count",
+    "entries",
+    "find",
+    "heteroscedastic",
+    "positive",
+    "real",
+    "register",
+    "robust",
+    "unregister",
+]
