@@ -9,7 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from likelihoods import catalog, distributions, divergences, special, targets
+    from likelihoods import catalog, distributions, divergences, nn, special, targets
+    from likelihoods.assumed import Assumed, from_loss
     from likelihoods.catalog import entries, find, register, unregister
     from likelihoods.combinators import Censored, Discretized, Hurdle, Mixture, Truncated, ZeroInflated
     from likelihoods.energy import Energy
@@ -39,6 +40,7 @@ _HOMES = {
     "likelihoods.combinators": ("Censored", "Discretized", "Hurdle", "Mixture", "Truncated", "ZeroInflated"),
     "likelihoods.energy": ("Energy",),
     "likelihoods.evidential": ("Evidential",),
+    "likelihoods.assumed": ("Assumed", "from_loss"),
     "likelihoods.likelihood": ("NLL", "Family", "Likelihood"),
     "likelihoods.links": ("Link",),
     "likelihoods.losses": ("Loss", "loss"),
@@ -48,6 +50,7 @@ _HOMES = {
         "Exact",
         "Expected",
         "Gibbs",
+        "Missing",
         "NoLikelihood",
         "NoLikelihoodError",
         "Partial",
@@ -60,11 +63,12 @@ _HOMES = {
     "likelihoods.verification": ("verify",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = ("catalog", "distributions", "divergences", "special", "targets")
+_MODULES = ("catalog", "distributions", "divergences", "nn", "special", "targets")
 
 __all__ = [
     "NLL",
     "Affine",
+    "Assumed",
     "Censored",
     "Choice",
     "Discretized",
@@ -80,6 +84,7 @@ __all__ = [
     "Likelihood",
     "Link",
     "Loss",
+    "Missing",
     "Mixture",
     "NoLikelihood",
     "NoLikelihoodError",
@@ -95,8 +100,10 @@ __all__ = [
     "entries",
     "find",
     "fixed",
+    "from_loss",
     "learned",
     "loss",
+    "nn",
     "predicted",
     "read_table",
     "register",

@@ -159,9 +159,11 @@ class Fixed(Source):
             self.value = tuple(map(float, value)) if isinstance(value, tuple) else float(value)
 
     def forward(self, raw: Tensor) -> Tensor | float:
-        """Return the constant."""
+        """Return the constant; a tensor takes raw's dtype too, so that float64 constants do not widen a float32 network."""
         if isinstance(self.value, tuple):  # number by number: a tensor made of a list waits for a device
             return torch.stack([raw.new_full((), number) for number in self.value])
+        if isinstance(self.value, Tensor) and self.value.is_floating_point():
+            return self.value.to(raw.dtype)
         return self.value
 
     def code(self) -> str:

@@ -1,6 +1,17 @@
 """The rows of the table, by the space in which the target lives; importing this module fills the table."""
 
-from likelihoods.catalog import asymmetric, binary, category, count, heteroscedastic, positive, real, robust
+from likelihoods.catalog import (
+    asymmetric,
+    binary,
+    category,
+    count,
+    deviance,
+    heteroscedastic,
+    interval,
+    positive,
+    real,
+    robust,
+)
 from likelihoods.registry import entries, find, register, unregister
 
 __all__ = [
@@ -8,9 +19,11 @@ __all__ = [
     "binary",
     "category",
     "count",
+    "deviance",
     "entries",
     "find",
     "heteroscedastic",
+    "interval",
     "positive",
     "real",
     "register",
