@@ -57,7 +57,7 @@ def heteroscedastic_gaussian(link: str = "softplus") -> Likelihood:
 
 
 @register(
-    elicits="law nearest to the data's, in Kullback-Leibler divergence",
+    elicits="the law within its family",
     reference="Bishop (1994), Mixture density networks, https://publications.aston.ac.uk/id/eprint/373/",
     examples=({}, {"components": 1}, {"components": 2, "link": "log"}),
     aliases=("mdn", "mixture_density_network", "gaussian_mixture", "mixture_of_gaussians", "MDNLoss"),
@@ -151,7 +151,7 @@ def _evidential_relation(coefficient: float) -> Relation:
 
 
 @register(
-    elicits="law nearest to the data's, in Kullback-Leibler divergence",
+    elicits="the law within its family, without the penalty",
     reference="Amini, Schwarting, Soleimany and Rus (2020), arXiv:1910.02600; Meinert, Gawlikowski and Lavin (2023), "
     "arXiv:2205.10060",
     relation=_evidential_relation,

@@ -132,7 +132,7 @@ NUMBERS = (
     Functional("mean", _mean, lambda law: law.mean),
     Functional("mean and variance", _mean_and_variance, lambda law: torch.stack([law.mean, law.variance], -1)),
     Functional("mean and variance, where its gradient is 0", _mean_and_variance, _law_none),
-    Functional("law nearest to the data's, in Kullback-Leibler divergence", _mean, _law_none),
+    Functional("the law within its family, without the penalty", _mean, _law_none),
     Functional("median", _median, _law_median),
     Functional("quantile", _quantile, _law_quantile),
     Functional("expectile", _root_of(_squared_sides), _law_expectile),
