@@ -12,6 +12,7 @@ from torch.distributions import Distribution
 
 from likelihoods import distributions
 from likelihoods.combinators import known_width
+from likelihoods.distributions.elements import Elements
 from likelihoods.distributions.joint import check_names, check_optional
 from likelihoods.distributions.weighted import split
 from likelihoods.likelihood import Likelihood
@@ -67,8 +68,7 @@ class Independent(Likelihood):
         law: Any = self.base.distribution(raw)
         rows = raw.shape[: raw.dim() - 1 - self.base.shared]
         law = law if law.batch_shape == rows else law.expand(rows)
-        event: Distribution = law.to_event(self.dims if self.sizes is None else len(self.sizes))
-        return event
+        return Elements(law, self.dims if isinstance(self.dims, int) else len(self.dims))
 
     def learn(self, *names: str) -> Independent:
         """Return a copy in which the base's named constant parameters are learned."""
