@@ -63,7 +63,7 @@ def _student(residual: Tensor, df: float, scale: float, **options: Any) -> Tenso
 
 
 def _squared_sides(residual: Tensor, level: float, **options: Any) -> Tensor:
-    return torch.where(residual > 0, level, 1 - level) * residual
+    return level * residual.clamp_min(0) + (1 - level) * residual.clamp_max(0)
 
 
 def _cauchy(residual: Tensor, scale: float, **options: Any) -> Tensor:
