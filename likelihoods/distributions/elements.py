@@ -6,7 +6,7 @@ import pyro.distributions
 from torch import Tensor
 
 
-class Elements(pyro.distributions.Independent):  # type: ignore[misc]
+class Elements(pyro.distributions.Independent):
     """Pyro's Independent, which also takes an empty batch: torch's sum over the event cannot reshape it.
 
     Args:

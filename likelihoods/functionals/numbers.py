@@ -110,9 +110,9 @@ def _law_expectile(law: Any) -> Tensor:
     def excess(place: float) -> float:
         above = integrate.quad(lambda y: float(law.log_sf(law.tau.new_tensor(y)).exp()), place, high, epsabs=1e-11)[0]
         below = integrate.quad(lambda y: float(law.cdf(law.tau.new_tensor(y))), low, place, epsabs=1e-11)[0]
-        return tau * above - (1 - tau) * below
+        return tau * float(above) - (1 - tau) * float(below)
 
-    return law.tau.new_tensor(optimize.brentq(excess, low, high, xtol=1e-10))  # type: ignore[no-any-return]
+    return torch.tensor(float(optimize.brentq(excess, low, high, xtol=1e-10)), dtype=torch.float64)
 
 
 def _law_none(law: Distribution) -> Tensor:
