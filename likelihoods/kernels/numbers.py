@@ -12,7 +12,6 @@ from torch.nn import functional as F
 from likelihoods.catalog.asymmetric import quantile_levels
 from likelihoods.catalog.robust import barron_loss
 from likelihoods.likelihood import reduce
-from likelihoods.special import log1p_square
 
 
 def _mse(raw: Tensor, target: Tensor, reduction: str, *, scale: float) -> Tensor:
@@ -50,8 +49,8 @@ def _expectile(raw: Tensor, target: Tensor, reduction: str, *, level: float) -> 
 
 
 def _cauchy(raw: Tensor, target: Tensor, reduction: str, *, scale: float) -> Tensor:
-    # the derivation adds a constant and takes it away again, in which small losses lose their digits
-    return reduce(log1p_square((raw - target) / scale), reduction)
+    z = (raw - target) / scale
+    return 2 * reduce(torch.hypot(z, z.new_ones(())).log(), reduction)  # z² would overflow
 
 
 def _barron(raw: Tensor, target: Tensor, reduction: str, *, alpha: float, scale: float) -> Tensor:

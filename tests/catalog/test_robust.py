@@ -84,27 +84,27 @@ def test_value_and_gradient(name, options, formula, reduction, dtype, shape):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize(
-    ("name", "options", "near", "far"),
+    ("name", "options", "far"),
     [
-        ("cauchy", {}, lambda r: r * r, lambda r: 2 * math.log(r)),
-        ("barron", {}, lambda r: r * r / 2, lambda r: r),
-        ("barron", {"alpha": 0.0}, lambda r: r * r / 2, lambda r: 2 * math.log(r) - math.log(2)),
-        ("geman_mcclure", {}, lambda r: r * r / 2, lambda r: 2.0),
-        ("welsch", {}, lambda r: r * r / 2, lambda r: 1.0),
-        ("epsilon_insensitive", {}, lambda r: 0.0, lambda r: r),
+        ("cauchy", {}, lambda r: 2 * math.log(r)),
+        ("barron", {}, lambda r: r),
+        ("barron", {"alpha": 0.0}, lambda r: 2 * math.log(r) - math.log(2)),
+        ("geman_mcclure", {}, lambda r: 2.0),
+        ("welsch", {}, lambda r: 1.0),
+        ("epsilon_insensitive", {}, lambda r: r),
     ],
 )
-def test_small_and_huge_residuals_keep_their_digits(name, options, near, far, dtype):
-    loss = lk.loss(name, reduction="none", **options)
-    tiny, huge = 1e-6, 1e25  # whose square overflows in float32
-    leaf = torch.tensor([tiny, huge], dtype=dtype, requires_grad=True)
-    value = loss(leaf, torch.zeros(2, dtype=dtype))
-    wanted = torch.tensor([near(tiny), far(huge)], dtype=dtype)
-    torch.testing.assert_close(value.detach(), wanted, rtol=1e-5 if dtype == torch.float32 else 1e-11, atol=0)
-    (gradient,) = torch.autograd.grad(value.sum(), leaf)
-    assert torch.isfinite(gradient).all()
+def test_residuals_whose_square_overflows(name, options, far, dtype):
+    loss, huge = lk.loss(name, reduction="none", **options), 1e25
     target = torch.zeros(2, dtype=dtype)
-    torch.testing.assert_close(loss.derived(leaf, target)[1], value[1], rtol=1e-5, atol=0)
+    for path in (loss, loss.derived):
+        leaf = torch.tensor([huge, -huge], dtype=dtype, requires_grad=True)
+        value = path(leaf, target)
+        # the exponential of a logarithm near 60 has 60 times the rounding error
+        torch.testing.assert_close(value, torch.full_like(value, far(huge)), rtol=60 * torch.finfo(dtype).eps, atol=0)
+        (gradient,) = torch.autograd.grad(value.sum(), leaf)
+        assert torch.isfinite(gradient).all()
+        assert gradient[0] == -gradient[1] >= 0
 
 
 @pytest.mark.parametrize(("name", "options", "formula"), LAWFUL, ids=[f"{c[0]}-{c[1]}" for c in LAWFUL])
