@@ -44,7 +44,7 @@ def gaussian_nll(full: bool = False, eps: float = 1e-6) -> Likelihood:
     examples=({}, {"link": "log"}),
     aliases=("heteroscedastic_normal", "heteroscedastic_regression", "mean_variance_estimation", "normal_nll"),
     formula="log s + (f - y)² / (2 s²) + log(2π)/2, s = link(the second raw number)",
-    compare=False,  # on a few rows a linear scale fits their noise
+    compare=False,  # choose compares laws whose scale is the same in every row
 )
 def heteroscedastic_gaussian(link: str = "softplus") -> Likelihood:
     """The target is the prediction plus Gaussian noise, whose standard deviation is predicted as well.
