@@ -59,7 +59,7 @@ def heteroscedastic_gaussian(link: str = "softplus") -> Likelihood:
 @register(
     elicits="the law within its family",
     reference="Bishop (1994), Mixture density networks, https://publications.aston.ac.uk/id/eprint/373/",
-    examples=({}, {"components": 1}, {"components": 2, "link": "log"}),
+    examples=({}, {"components": 1, "link": "log"}, {"components": 2}),
     aliases=("mdn", "mixture_density_network", "gaussian_mixture", "mixture_of_gaussians", "MDNLoss"),
     formula="-log Σ_k softmax(a)_k Normal(y; m_k, s_k)",
     compare=False,  # a linear fit cannot part the components
