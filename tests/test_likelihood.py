@@ -377,3 +377,17 @@ def test_a_row_that_claims_too_little_is_refused(docstring, keywords, message):
     row.__doc__ = docstring
     with pytest.raises(ValueError, match=message):
         lk.register(**{"elicits": "mean", "reference": "x"} | keywords)(row)
+
+
+def test_nothing_concrete_is_overridden():
+    """Every likelihood is final and gives only what the base class leaves open: its abstract methods and one hook."""
+    import likelihoods.combinators
+    import likelihoods.targets  # noqa: F401
+
+    classes = [c for c in lk.Likelihood.__subclasses__() if c.__module__.startswith("likelihoods.")]
+    assert {"Family", "Mixture", "Joint", "Weighted", "Independent"} <= {c.__name__ for c in classes}
+    for c in classes:
+        assert not c.__subclasses__(), c
+        assert getattr(c, "__final__", False), c
+        inherited = {name for name, value in vars(lk.Likelihood).items() if callable(value) and name != "__init__"}
+        assert inherited & set(vars(c)) <= {*lk.Likelihood.__abstractmethods__, "_pieces"}, c

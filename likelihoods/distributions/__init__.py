@@ -1,6 +1,7 @@
 """Distributions that can be trusted everywhere: one family a file, the same sections in each."""
 
 from likelihoods.distributions import kl as kl  # registers the divergences between laws of different families
+from likelihoods.distributions import kl_by_quadrature as kl_by_quadrature  # and those that are integrals
 from likelihoods.distributions.asymmetric_laplace import AsymmetricLaplace
 from likelihoods.distributions.asymmetric_normal import AsymmetricNormal
 from likelihoods.distributions.barron import Barron, barron_log_normalizer

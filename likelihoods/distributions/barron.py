@@ -233,7 +233,9 @@ def _log_tail(z: Tensor, alpha: Tensor, log_total: Tensor) -> Tensor:
         end = torch.asinh(torch.where(body, z0, 1.0) * torch.rsqrt(b))
         inner = b.sqrt() * torch.sinh(end * u)
         inner_weight = 0.5 * b.log() + end.clamp(min=1e-300).log() + torch.log(torch.cosh(end * u))
-        start = _loss(torch.where(body, BODY, z0), a).clamp(max=1e300)
+        start = torch.minimum(
+            _loss(torch.where(body, BODY, z0), a), 1e300 * b.clamp(max=1.0)
+        )  # start / b must be finite
         root = start.sqrt()
         reach = 2.0 * DEPTH / (torch.sqrt(start + 2.0 * DEPTH) + root)
         tail_loss = start + u * reach * (2.0 * root + u * reach)
