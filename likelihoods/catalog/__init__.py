@@ -1,12 +1,14 @@
 """The rows of the table, by the space in which the target lives; importing this module fills the table."""
 
 from likelihoods.catalog import (
+    asymmetric,
     binary,
     category,
     count,
     deviance,
     direction,
     embedding,
+    heteroscedastic,
     interval,
     margin,
     multi_label,
@@ -15,6 +17,7 @@ from likelihoods.catalog import (
     positive,
     ranking,
     real,
+    robust,
     sequence,
     soft,
     survival,
@@ -22,6 +25,7 @@ from likelihoods.catalog import (
 from likelihoods.registry import entries, find, register, unregister
 
 __all__ = [
+    "asymmetric",
     "binary",
     "category",
     "count",
@@ -30,6 +34,7 @@ __all__ = [
     "embedding",
     "entries",
     "find",
+    "heteroscedastic",
     "interval",
     "margin",
     "multi_label",
@@ -39,6 +44,7 @@ __all__ = [
     "ranking",
     "real",
     "register",
+    "robust",
     "sequence",
     "soft",
     "survival",

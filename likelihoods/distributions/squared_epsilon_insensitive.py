@@ -34,7 +34,7 @@ class SquaredEpsilonInsensitive(Univariate, TorchDistribution):
     on losses as densities; the constants follow from the integral.
 
     >>> SquaredEpsilonInsensitive(0.0, 1.0, 0.5).log_prob(torch.tensor([0.2, 1.5]))
-    tensor([-1.0193, -2.0193])
+    tensor([-1.0197, -2.0197])
     """
 
     arg_constraints = {
