@@ -86,7 +86,7 @@ def log_normal(scale: float = 1.0) -> Likelihood:
 @register(
     elicits="power mean",
     reference="Johnson, Kotz and Balakrishnan (1994), Continuous Univariate Distributions 1, chapter 21",
-    examples=({}, {"concentration": 0.7}, {"concentration": 3.0}),
+    examples=({}, {"concentration": 0.7}, {"concentration": 1.5}),
     aliases=("weibull_nll", "WeibullLoss", "weibull_regression"),
     formula="exp(k (log y - f)) - k (log y - f) - log k + log y, k = concentration",
     nuisance=("concentration",),
