@@ -1,0 +1,288 @@
+"""The mass of a law, added up from its density, and its points with their shares of the mass."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Transform
+
+from likelihoods.verification.law import NotMeasured, ask, not_available
+from likelihoods.verification.spaces import Continuum, Intervals, Lattice, Listed, Product, Space, Sphere
+
+PIECE = 1e-12  # what the quadrature of one piece is asked for
+MASS = 1e-9  # a few pieces' quadrature error, and that of a distribution function's series
+FIRST, LAST = 1 << 10, 1 << 22  # a lattice is added up to FIRST points, then twice as far, at most to LAST
+LINE, PLANE = 2001, 401  # points of a rule on the line, and along each axis of a plane
+RANGE = 8.0  # of the variable t of x = sinh(t), in which all but a hair of the mass lies
+
+
+@dataclass(frozen=True)
+class Mass:
+    """The mass of one law of numbers, added up from its density.
+
+    Attributes:
+        total: of the whole support.
+        points: some points of the support.
+        below: the mass up to and including each point.
+    """
+
+    total: float
+    points: Tensor
+    below: Tensor
+
+
+def mass(law: Distribution, space: Space, dtype: torch.dtype) -> Mass:
+    """Return the mass of one law of numbers.
+
+    Raises:
+        NotMeasured: its targets are no numbers.
+    """
+    if isinstance(space, Listed):
+        below = law.log_prob(space.values).exp().double().cumsum(0)
+        return Mass(float(below[-1]), space.values, below)
+    if isinstance(space, Lattice):
+        return _counted(law, space, dtype)
+    if isinstance(space, Continuum) and not law.event_shape:
+        return _integrated(law, space)
+    raise not_available("there is no sum or quadrature of numbers for vectors")
+
+
+def rule(law: Distribution, space: Space, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return points ``(n, *event)`` and their shares of the mass ``(n,)``, whose sums are expectations under the law."""
+    if isinstance(space, Listed):
+        return space.values, law.log_prob(space.values).exp()
+    if isinstance(space, Lattice):
+        low, high = _reach(law, space, dtype)
+        points = space.at(torch.arange(low, high + 1, dtype=dtype))
+        return points, law.log_prob(points).exp()
+    if isinstance(space, Sphere):
+        points, weight = sphere(space.dim, dtype)
+        return points, weight * law.log_prob(points).exp()
+    if isinstance(space, Product | Intervals):
+        raise not_available("there is no rule of a few points for independent numbers, or pairs")
+    axes = space.transform.inverse_shape(law.event_shape)
+    if len(axes) > 1 or (axes and axes[0] > 2):
+        raise not_available(f"a rule for vectors of {axes[0] if axes else 0} free numbers would need too many points")
+    if axes:
+        line, jacobian = _sinh(PLANE, dtype)
+        grid = torch.cartesian_prod(*[line] * axes[0]).reshape(-1, axes[0])
+        log_weight = torch.cartesian_prod(*[jacobian.log()] * axes[0]).reshape(-1, axes[0]).sum(-1)
+        points: Tensor = space.transform(grid)
+        log_weight = log_weight + space.transform.log_abs_det_jacobian(grid, points)
+        inside = ask(law, "support").check(points) & points.isfinite().all(-1)
+        points, log_weight = points[inside], log_weight[inside]
+        return points, (law.log_prob(points) + log_weight).exp()
+    breaks = _breaks(law, space.transform, _log_density(law, space, *_edges(law, space)))
+    t, jacobian = _sinh(LINE, dtype)
+    width = breaks[-1] - breaks[0] or 1.0
+    grid = breaks[len(breaks) // 2] + width * t
+    points = space.transform(grid)
+    log_weight = (width * jacobian).log() + space.transform.log_abs_det_jacobian(grid, points)
+    inside = ask(law, "support").check(points) & points.isfinite()
+    points, log_weight = points[inside], log_weight[inside]
+    share = (law.log_prob(points) + log_weight).exp()
+    keep = share > PIECE * 1e-6
+    points, share = points[keep], share[keep]
+    if space.atoms:
+        at = torch.tensor(space.atoms, dtype=dtype)
+        points, share = torch.cat([at, points]), torch.cat([law.log_prob(at).exp(), share])
+    return points, share
+
+
+def sphere(dim: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return unit vectors ``(n, dim)`` and weights that sum to the sphere's area: a Gauss rule for each angle."""
+    from scipy import special
+
+    if dim < 2 or dim > 4:
+        raise not_available(f"a rule for the sphere in {dim} dimensions would need too many points")
+    if dim == 2:
+        angle = 2 * math.pi * torch.arange(PLANE, dtype=dtype) / PLANE
+        return torch.stack([angle.cos(), angle.sin()], -1), torch.full_like(angle, 2 * math.pi / PLANE)
+    nodes, weights = special.roots_gegenbauer(60, (dim - 2) / 2)
+    points, rest = sphere(dim - 1, dtype)
+    if dim == 4:  # the inner circle's rule is finer than it need be
+        points, rest = points[::5], 5 * rest[::5]
+    height = torch.from_numpy(nodes).to(dtype)[:, None]
+    across = (1 - height**2).sqrt()[..., None] * points
+    whole = torch.cat([height.expand(-1, len(points))[..., None], across], -1)
+    return whole.reshape(-1, dim), (torch.from_numpy(weights).to(dtype)[:, None] * rest).reshape(-1)
+
+
+def _sinh(count: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    t = torch.linspace(-RANGE, RANGE, count, dtype=dtype)
+    return t.sinh(), t.cosh() * (2 * RANGE / (count - 1))
+
+
+# A lattice
+
+
+def _counted(law: Distribution, lattice: Lattice, dtype: torch.dtype) -> Mass:
+    """Add up the mass of the points, outwards until a stretch as long as all before it no longer matters."""
+    low, high = _start(law, lattice)
+    points = lattice.at(torch.arange(low, high + 1, dtype=dtype))
+    below = law.log_prob(points).exp().double().cumsum(0)
+    total = float(below[-1])
+    left, right = (_side(law, lattice, dtype, end, total) for end in ((low, -1), (high, 1)))
+    return Mass(left + total + right, points, left + below)
+
+
+def _start(law: Distribution, lattice: Lattice) -> tuple[int, int]:
+    """Return the first whole numbers to look at: from the lattice's end, or around the median."""
+    if math.isfinite(lattice.first):
+        return int(lattice.first), int(min(lattice.first + FIRST - 1, lattice.last))
+    if math.isfinite(lattice.last):
+        return int(lattice.last - FIRST + 1), int(lattice.last)
+    middle = float(ask(law, "icdf", torch.tensor(0.5, dtype=torch.float64)))
+    centre = round((middle - lattice.origin) / lattice.step)
+    return centre - FIRST // 2, centre + FIRST // 2
+
+
+def _side(law: Distribution, lattice: Lattice, dtype: torch.dtype, end: tuple[int, int], whole: float) -> float:
+    """Return the mass beyond an end, away from what was added up."""
+    (at, sign), done, found = end, FIRST, 0.0
+    while done < LAST:
+        index = at + sign * torch.arange(1 + done - FIRST, 1 + 2 * done - FIRST, dtype=dtype)
+        index = index[(index >= lattice.first) & (index <= lattice.last)]
+        if not len(index):
+            break
+        more = float(law.log_prob(lattice.at(index)).exp().double().sum())
+        found, done = found + more, 2 * done
+        if whole + found > 0 and more < PIECE * (whole + found):
+            break
+    return found
+
+
+def _reach(law: Distribution, lattice: Lattice, dtype: torch.dtype) -> tuple[int, int]:
+    """Return the whole numbers that matter: all but a hair of the mass."""
+    low, high = _start(law, lattice)
+    while True:
+        ends = lattice.at(torch.tensor([low, high], dtype=dtype))
+        heavy = law.log_prob(ends).exp() * FIRST > PIECE
+        heavy = heavy & torch.tensor([low > lattice.first, high < lattice.last])
+        if not bool(heavy.any()):
+            return low, high
+        if high - low > LAST // 16:
+            raise not_available("the law reaches too far for its points to be listed")
+        width = high - low
+        low, high = (
+            (low - width if heavy[0] else low),
+            (int(min(high + width, lattice.last)) if heavy[1] else high),
+        )
+
+
+# A continuum
+
+
+def _edges(law: Distribution, space: Continuum) -> tuple[float, float]:
+    """Return how far out, on the line, points of the support can be told from its ends."""
+    support, transform, edges = ask(law, "support"), space.transform, []
+    for side in (-1.0, 1.0):
+        line = side * torch.linspace(0.5, 1000, 2000, dtype=torch.float64)
+        value = transform(line)
+        near = (transform.inv(value) - line).abs() <= 1e-3 * line.abs().clamp_min(1.0)
+        apart = near & value.isfinite() & support.check(value)
+        edges.append(side * math.inf if bool(apart.all()) else float(line[apart][-1]))
+    return edges[0], edges[1]
+
+
+def _log_density(law: Distribution, space: Continuum, low: float, high: float) -> Callable[[Tensor], Tensor]:
+    def log_density(line: Tensor) -> Tensor:
+        value = space.transform(line.clamp(low, high))
+        height: Tensor = law.log_prob(value) + space.transform.log_abs_det_jacobian(line, value)
+        return height.where((line >= low) & (line <= high), -torch.inf)
+
+    return log_density
+
+
+def _integrated(law: Distribution, space: Continuum) -> Mass:
+    """Integrate the density over the real line that the support is a transform of, and add the atoms."""
+    from scipy import integrate
+
+    low, high = _edges(law, space)
+    log_density = _log_density(law, space, low, high)
+
+    def density(point: float) -> float:
+        return float(log_density(torch.tensor([point], dtype=torch.float64)).exp())
+
+    if any(math.isfinite(edge) and density(edge) > 0.1 * MASS for edge in (low, high)):
+        raise not_available(f"some mass of {law} is nearer to the support's end than float64 can tell")
+    breaks = _breaks(law, space.transform, log_density)
+    unit = breaks[-1] - breaks[0] or 1.0  # the quadrature of an infinite piece looks for mass at a distance of about 1
+
+    def scaled(point: float) -> float:
+        return unit * density(breaks[0] + unit * point)
+
+    ends = [-math.inf, *((point - breaks[0]) / unit for point in breaks), math.inf]
+    pieces = [
+        integrate.quad(scaled, low, high, epsabs=PIECE, epsrel=PIECE, limit=100, full_output=1)[0]
+        for low, high in pairwise(ends)
+    ]
+    below = torch.tensor(pieces, dtype=torch.float64).cumsum(0)
+    total, below = float(below[-1]), below[:-1]
+    points = space.transform(torch.tensor(breaks, dtype=torch.float64))
+    for atom in space.atoms:
+        weight = float(law.log_prob(torch.tensor(atom, dtype=torch.float64)).exp())
+        total, below = total + weight, below + weight * (points >= atom)
+    return Mass(total, points, below)
+
+
+def _breaks(law: Distribution, transform: Transform, log_density: Callable[[Tensor], Tensor]) -> list[float]:
+    """Return where to break the integral: at the law's own quantiles, or at the mode and flanks that a search finds."""
+    try:
+        line = transform.inv(ask(law, "icdf", torch.tensor([0.02, 0.5, 0.98], dtype=torch.float64)))
+        if bool(line.isfinite().all()) and len(set(line.tolist())) == len(line):  # the same twice where it is an atom
+            return sorted({float(point) for point in line})
+    except NotMeasured:
+        pass
+    steps = torch.linspace(-40, 40, 3201, dtype=torch.float64).sinh() * (1e5 / math.sinh(40))
+    mode = torch.zeros((), dtype=torch.float64)
+    for _ in range(12):  # steps grow by 2.5 %, so each round comes forty times nearer: a kink there must be met exactly
+        mode = (mode + steps)[log_density(mode + steps).argmax()]
+    heights = log_density(mode + steps)
+    flanks = (mode + steps)[heights > heights.max() - 2.5]
+    return sorted({float(flanks.min()), float(mode), float(flanks.max())})
+
+
+# Pairs
+
+
+def censored(law: Any, number: Lattice | Continuum | Listed, dtype: torch.dtype) -> float:
+    """Return the chances of all that may be seen of a number by someone who sees it in the middle of its range alone.
+
+    Below a first cut he sees that it is below, between two cuts the number itself, then intervals, and at last that it is
+    above. These are all cases, so their chances sum to 1.
+    """
+    from scipy import integrate
+
+    base = law.base
+    cuts = base.icdf(torch.tensor([0.2, 0.6, 0.8], dtype=dtype))
+    inf = torch.full((), torch.inf, dtype=dtype)
+    pairs = torch.stack(
+        [
+            torch.stack([-inf, cuts[0]]),
+            torch.stack([cuts[1], cuts[2]]),
+            torch.stack([cuts[2], inf]),
+        ]
+    )
+    pairs = pairs[pairs[:, 0] < pairs[:, 1]]  # quantiles of counts may be equal
+    whole = float(law.log_prob(pairs).exp().sum())
+    if isinstance(number, Continuum):
+
+        def seen(point: float) -> float:
+            return float(law.log_prob(torch.tensor([point, point], dtype=dtype)).exp())
+
+        middle = [float(base.icdf(torch.tensor(p, dtype=dtype))) for p in (0.2, 0.4, 0.6)]
+        return whole + sum(integrate.quad(seen, *ends, epsabs=PIECE, epsrel=PIECE)[0] for ends in pairwise(middle))
+    if isinstance(number, Listed):
+        between = number.values[(number.values > cuts[0]) & (number.values <= cuts[1])]
+    else:
+        first, last = (round((float(cut) - number.origin) / number.step) for cut in cuts[:2])
+        between = number.at(torch.arange(first + 1, last + 1, dtype=dtype))
+    return whole + float(law.log_prob(torch.stack([between, between], -1)).exp().sum())
+
