@@ -28,16 +28,14 @@ def minimiser(
         target: the population's targets, ``(n, ...)``.
         weights: their probabilities, ``(n,)``.
         value: from raw and target to the loss of each; the row's own if None.
-        near: where to look for the minimum too, ``shape``.
+        near: where to look for the minimum first, ``shape``.
     """
     expected = _expected(setting, target, weights, value or setting.value)
-    if setting.width == 1 and near is None:
+    if setting.width == 1:
         found = _on_the_line(expected)
     else:
-        starts = setting.raws[:STARTS].flatten(1)
-        if near is not None:
-            starts = torch.cat([near.flatten()[None], starts])
-        found = _in_space(expected, starts.numpy())
+        starts = setting.raws[:STARTS] if near is None else torch.stack([near, setting.raws[0]])
+        found = _in_space(expected, starts.flatten(1).numpy())
     return torch.from_numpy(found).to(setting.dtype).reshape(setting.shape)
 
 
