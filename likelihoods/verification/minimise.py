@@ -12,6 +12,8 @@ from likelihoods.verification.setting import Setting
 
 STARTS, SIMPLEX = 3, 8  # random starts; the widest raw output for which a simplex search is worth its time
 STEP = 1e-3  # of finite differences of fourth order: both errors are then near 1e-12
+GENTLE, LEVEL = 1e-7, 1e-9  # slopes with which Newton's method begins, and at which a minimum is smooth
+POLISH, FLAT = 4, 1e-9  # Newton's steps; curvatures, as parts of the largest, that are rounding
 DROP = 1e-13  # of the expected loss, relative: less is rounding
 CHUNK = 1 << 18  # losses that are computed at a time
 Values = np.ndarray
@@ -77,7 +79,11 @@ def _on_the_line(expected: Callable[[Values], Values]) -> Values:
 
 
 def _in_space(expected: Callable[[Values], Values], raws: Values) -> Values:
-    """Return the minimiser: simplex searches from several starts, then a quasi-Newton and a line search from the best."""
+    """Return the minimiser: a simplex search from each of several starts, then a quasi-Newton search from the best.
+
+    Newton's steps then know a smooth minimum to more digits than the value shows. Where the slope does not vanish there
+    is a kink, which a line search gets into.
+    """
     from scipy import optimize
 
     width = raws.shape[1]
@@ -85,22 +91,43 @@ def _in_space(expected: Callable[[Values], Values], raws: Values) -> Values:
     def one(raw: Values) -> float:
         return float(expected(raw[None])[0])
 
-    def slope(raw: Values) -> Values:
+    def slopes(raws: Values) -> Values:
         steps = STEP * np.eye(width)
-        values = expected(np.concatenate([raw + s * steps for s in (1, -1, 2, -2)])).reshape(4, width)
-        found: Values = (8 * (values[0] - values[1]) - (values[2] - values[3])) / (12 * STEP)
+        moved = raws[:, None, None] + np.array([1, -1, 2, -2])[:, None, None] * steps
+        values = expected(moved.reshape(-1, width)).reshape(len(raws), 4, width)
+        found: Values = (8 * (values[:, 0] - values[:, 1]) - (values[:, 2] - values[:, 3])) / (12 * STEP)
         return found
 
     starts = [optimize.OptimizeResult(x=raw, fun=one(raw)) for raw in raws]
-    if width <= SIMPLEX:
-        rough = {"xatol": 0.03, "fatol": 1e-3}
-        starts = [optimize.minimize(one, start.x, method="Nelder-Mead", options=rough) for start in starts]
-    best = min(starts, key=lambda found: float(found.fun))
-    # the quasi-Newton search knows a smooth minimum to more digits than the value shows; the line search gets into kinks
-    for method, gain, options in (("BFGS", -DROP, {"gtol": 1e-11}), ("Powell", DROP, {"xtol": 1e-12, "ftol": 1e-16})):
-        jac = slope if method == "BFGS" else None
-        with np.errstate(all="ignore"):  # inf - inf, outside the domain
-            found = optimize.minimize(one, best.x, method=method, jac=jac, options=options)
-        if found.fun < best.fun - gain * max(1.0, abs(best.fun)):
+    with np.errstate(all="ignore"):  # inf - inf, outside the domain
+        if len(raws) > 1 and width <= SIMPLEX:
+            rough = {"xatol": 0.03, "fatol": 1e-3}
+            starts = [optimize.minimize(one, start.x, method="Nelder-Mead", options=rough) for start in starts]
+        best = min(starts, key=lambda found: float(found.fun))
+        found = optimize.minimize(one, best.x, method="BFGS", jac=lambda raw: slopes(raw[None])[0], options={"gtol": GENTLE})
+        if found.fun < best.fun + DROP * max(1.0, abs(best.fun)):
             best = found
+        at, steep = _newton(slopes, best.x)
+        if steep <= LEVEL * max(1.0, abs(best.fun)):
+            return at
+        found = optimize.minimize(one, best.x, method="Powell", options={"xtol": 1e-12, "ftol": 1e-16})
+    if found.fun < best.fun - DROP * max(1.0, abs(best.fun)):
+        best = found
     return np.asarray(best.x)
+
+
+def _newton(slopes: Callable[[Values], Values], at: Values) -> tuple[Values, float]:
+    """Return a point with a smaller slope, and the size of that slope; directions that change nothing are left alone."""
+    slope = slopes(at[None])[0]
+    for _ in range(POLISH):
+        steps = STEP * np.eye(len(at))
+        ahead, behind = slopes(np.concatenate([at + steps, at - steps])).reshape(2, len(at), len(at))
+        curvature = (ahead - behind) / (2 * STEP)
+        if not np.isfinite(curvature).all():
+            break
+        moved = at - np.linalg.pinv(0.5 * (curvature + curvature.T), FLAT, hermitian=True) @ slope
+        there = slopes(moved[None])[0]
+        if not np.abs(there).max() < np.abs(slope).max():
+            break
+        at, slope = moved, there
+    return at, float(np.abs(slope).max())

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Transform
+from torch.distributions import Distribution, Transform, constraints
+from torch.nn.functional import logsigmoid
 
+from likelihoods.divergences.support import atoms
 from likelihoods.verification.law import NotMeasured, ask, not_available
 from likelihoods.verification.spaces import Continuum, Intervals, Lattice, Listed, Product, Space, Sphere
 
@@ -19,7 +21,7 @@ PIECE = 1e-12  # what the quadrature of one piece is asked for
 DEPTH, SHORTEST = 60, 1e-13  # halvings of a piece, and the part of it that is halved no more
 MASS = 1e-9  # a few pieces' quadrature error, and that of a distribution function's series
 FIRST, LAST = 1 << 10, 1 << 22  # a lattice is added up to FIRST points, then twice as far, at most to LAST
-LINE, PLANE = 1001, 401  # points of a rule on the line, and along each axis of a plane
+LINE, PLANE, TURN = 1001, 41, 401  # points of a rule on the line, along each axis of a simplex, and on a circle
 NOTHING = 1e-18  # shares that are left out
 RANGE = 8.0  # of the variable t of x = sinh(t), in which all but a hair of the mass lies
 FINE, COARSE = (np.polynomial.legendre.leggauss(count) for count in (15, 10))  # two rules, on (-1, 1)
@@ -64,24 +66,15 @@ def rule(law: Distribution, space: Space, dtype: torch.dtype) -> tuple[Tensor, T
     if isinstance(space, Lattice):
         low, high = _reach(law, space, dtype)
         points = space.at(torch.arange(low, high + 1, dtype=dtype))
-        return points, law.log_prob(points).exp()
+        share = law.log_prob(points).exp()
+        return points[share > NOTHING], share[share > NOTHING]
     if isinstance(space, Sphere):
         points, weight = sphere(space.dim, dtype)
         return points, weight * law.log_prob(points).exp()
     if isinstance(space, Product | Intervals):
         raise not_available("there is no rule of a few points for independent numbers, or pairs")
-    axes = space.transform.inverse_shape(law.event_shape)
-    if len(axes) > 1 or (axes and axes[0] > 2):
-        raise not_available(f"a rule for vectors of {axes[0] if axes else 0} free numbers would need too many points")
-    if axes:
-        line, jacobian = _sinh(PLANE, dtype)
-        grid = torch.cartesian_prod(*[line] * axes[0]).reshape(-1, axes[0])
-        log_weight = torch.cartesian_prod(*[jacobian.log()] * axes[0]).reshape(-1, axes[0]).sum(-1)
-        points: Tensor = space.transform(grid)
-        log_weight = log_weight + space.transform.log_abs_det_jacobian(grid, points)
-        inside = ask(law, "support").check(points) & points.isfinite().all(-1)
-        points, log_weight = points[inside], log_weight[inside]
-        return points, (law.log_prob(points) + log_weight).exp()
+    if law.event_shape:
+        return _simplex(law, dtype)
     low, high = _edges(law, space)
     log_density = _log_density(law, space, low, high)
     breaks = _breaks(law, space.transform, log_density)
@@ -97,6 +90,25 @@ def rule(law: Distribution, space: Space, dtype: torch.dtype) -> tuple[Tensor, T
     return points, share
 
 
+def _simplex(law: Distribution, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return the rule for a law of probabilities: a stick is broken at shares sigmoid(u), one axis after the other.
+
+    The sticks' logarithms keep the digits of what is nearly nought.
+    """
+    if ask(law, "support") is not constraints.simplex or law.event_shape[0] > 4:
+        raise not_available(f"a rule for vectors of {law.event_shape[0]} numbers in {law.support} is not known")
+    free = law.event_shape[0] - 1
+    t, slope = _sinh(PLANE, dtype)
+    cut, log_weight = (torch.cartesian_prod(*[part] * free).reshape(-1, free) for part in (t, slope.log()))
+    left = torch.cat([torch.zeros_like(cut[:, :1]), logsigmoid(-cut).cumsum(-1)], -1)
+    points = torch.cat([left[:, :-1] + logsigmoid(cut), left[:, -1:]], -1).exp()
+    log_share = log_weight + logsigmoid(cut) + logsigmoid(-cut) + left[:, :-1]
+    inside = (points > 0).all(-1)
+    points, log_share = points[inside], log_share.sum(-1)[inside]
+    share = (law.log_prob(points) + log_share).exp()
+    return points[share > NOTHING], share[share > NOTHING]
+
+
 def sphere(dim: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Return unit vectors ``(n, dim)`` and weights that sum to the sphere's area: a Gauss rule for each angle."""
     from scipy import special
@@ -104,8 +116,8 @@ def sphere(dim: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     if dim < 2 or dim > 4:
         raise not_available(f"a rule for the sphere in {dim} dimensions would need too many points")
     if dim == 2:
-        angle = 2 * math.pi * torch.arange(PLANE, dtype=dtype) / PLANE
-        return torch.stack([angle.cos(), angle.sin()], -1), torch.full_like(angle, 2 * math.pi / PLANE)
+        angle = 2 * math.pi * torch.arange(TURN, dtype=dtype) / TURN
+        return torch.stack([angle.cos(), angle.sin()], -1), torch.full_like(angle, 2 * math.pi / TURN)
     nodes, weights = special.roots_gegenbauer(60, (dim - 2) / 2)
     points, rest = sphere(dim - 1, dtype)
     if dim == 4:  # the inner circle's rule is finer than it need be
@@ -218,7 +230,7 @@ def _integrated(law: Distribution, space: Continuum) -> Mass:
     points = space.transform(breaks)
     for atom in space.atoms:
         weight = float(law.log_prob(torch.tensor(atom, dtype=torch.float64)).exp())
-        total, below = total + weight, below + weight * (points >= atom)
+        total, below = total + weight, below + weight * (points >= atom).double()
     return Mass(total, points, below)
 
 
@@ -260,11 +272,23 @@ def integral(density: Callable[[Tensor], Tensor], breaks: Tensor, *, tails: bool
     raise ValueError(f"The integral of the density is not finished after {DEPTH} halvings.")
 
 
+def landmarks(law: Distribution) -> Tensor:
+    """Return quantiles of the part of a law that has a density."""
+    level = torch.tensor([0.02, 0.5, 0.98], dtype=torch.float64)
+    for atom in atoms(law):
+        at = torch.tensor(atom, dtype=torch.float64)
+        chance = law.log_prob(at).exp()
+        before = ask(law, "cdf", at) - chance
+        level = torch.where((1 - chance) * level <= before, (1 - chance) * level, chance + (1 - chance) * level)
+    found: Tensor = ask(law, "icdf", level)
+    return found
+
+
 def _breaks(law: Distribution, transform: Transform, log_density: Callable[[Tensor], Tensor]) -> list[float]:
     """Return where to break the integral: at the law's own quantiles, or at the mode and flanks that a search finds."""
     try:
-        line = transform.inv(ask(law, "icdf", torch.tensor([0.02, 0.5, 0.98], dtype=torch.float64)))
-        if bool(line.isfinite().all()) and len(set(line.tolist())) == len(line):  # the same twice where it is an atom
+        line = transform.inv(landmarks(law))
+        if bool(line.isfinite().all()):
             return sorted({float(point) for point in line})
     except NotMeasured:
         pass

@@ -12,9 +12,9 @@ from likelihoods.verification.density import LAWS, elements, needs_law
 from likelihoods.verification.law import ask, in_support, worst
 from likelihoods.verification.quadrature import FIRST, LAST, rule
 from likelihoods.verification.setting import Setting
-from likelihoods.verification.spaces import Continuum, Intervals, Lattice, Listed, Product
+from likelihoods.verification.spaces import Continuum, Intervals, Lattice, Listed, Product, Space
 
-SAMPLES = 20_000
+SAMPLES, COUNTED = 20_000, 5_000  # of a continuum, and of outcomes that are counted
 MISS = 1e-9  # chance that a right sampler fails, for each of the LAWS
 SIGMAS = 7.0  # normal and Poisson counts stray further than this with a chance near MISS
 COMMON = 25.0  # expected count from which a value has a bin of its own; the others share one
@@ -29,16 +29,17 @@ def sampler(setting: Setting) -> tuple[float, float, str]:
     """
     needs_law(setting)
     law, space = setting.law(setting.raws[:LAWS]), setting.space
-    sample = setting.draw(law, SAMPLES)
+    sample = setting.draw(law, COUNTED if isinstance(_numbers(space), Listed | Lattice) else SAMPLES)
     outside = int((~in_support(law, sample)).sum())
     if outside:
         raise ValueError(
             f"{outside} of {sample.numel() // max(1, setting.event.numel())} samples are outside the support."
         )
     if isinstance(space, Product):
-        law, space = elements(law), space.element
+        law = elements(law)
     elif isinstance(space, Intervals):
-        law, sample, space = law.base, sample[..., 0], space.number  # type: ignore[attr-defined]
+        law, sample = law.base, sample[..., 0]  # type: ignore[attr-defined]
+    space = _numbers(space)
     with torch.no_grad():
         if isinstance(space, Continuum) and not law.event_shape:
             return _distance(law, sample, space)
@@ -48,6 +49,13 @@ def sampler(setting: Setting) -> tuple[float, float, str]:
             _waves(setting.law(raw), sample[:, row], setting) for row, raw in enumerate(setting.raws[:LAWS])
         ]
     return worst(torch.cat(errors)), SIGMAS, f"standard errors of {WAVES} waves' means over {SAMPLES} samples"
+
+
+def _numbers(space: Space) -> Space:
+    """Return the space of what is compared: of each number in an array, or behind a pair."""
+    if isinstance(space, Product):
+        return space.element
+    return space.number if isinstance(space, Intervals) else space
 
 
 def _distance(law: Distribution, sample: Tensor, space: Continuum) -> tuple[float, float, str]:
@@ -70,7 +78,7 @@ def _distance(law: Distribution, sample: Tensor, space: Continuum) -> tuple[floa
         below = torch.zeros_like(shares[:, row])
         for atom, mass in zip(at, chance, strict=True):
             hit = flat[:, row] == atom
-            errors.append(_deviations(hit.sum()[None].double(), mass[None].double()) * (tolerance / SIGMAS))
+            errors.append(_deviations(hit.sum()[None].double(), mass[None].double(), SAMPLES) * (tolerance / SIGMAS))
             rest, below = rest & ~hit, below + mass * (flat[:, row] >= atom)
         if not bool(rest.any()):
             continue
@@ -104,19 +112,19 @@ def _counts(law: Distribution, sample: Tensor, space: Listed | Lattice) -> tuple
             found = ((columns[:, row] - values[0]) / space.step).round().long().clamp(0, len(values) - 1)
         seen = found[found >= 0].bincount(minlength=len(values)).double()
         chance = chances[:, row]
-        common = chance * SAMPLES >= COMMON
+        common = chance * COUNTED >= COMMON
         chance = torch.cat([chance[common], (1 - chance[common].sum(0, keepdim=True)).clamp_min(0)])
-        errors.append(_deviations(torch.cat([seen[common], SAMPLES - seen[common].sum(0, keepdim=True)]), chance))
-    return worst(torch.cat(errors)), SIGMAS, f"standard errors of the counts among {SAMPLES} samples"
+        errors.append(_deviations(torch.cat([seen[common], COUNTED - seen[common].sum(0, keepdim=True)]), chance, COUNTED))
+    return worst(torch.cat(errors)), SIGMAS, f"standard errors of the counts among {COUNTED} samples"
 
 
 def _index(space: Lattice, value: Tensor) -> float:
     return float(((value - space.origin) / space.step).round())
 
 
-def _deviations(seen: Tensor, chance: Tensor) -> Tensor:
+def _deviations(seen: Tensor, chance: Tensor, count: int) -> Tensor:
     # a rare rest is Poisson, whose tail is longer than a normal one: hence at least 3
-    return (seen - SAMPLES * chance) / (SAMPLES * chance * (1 - chance)).clamp_min(0).sqrt().clamp_min(3.0)
+    return (seen - count * chance) / (count * chance * (1 - chance)).clamp_min(0).sqrt().clamp_min(3.0)
 
 
 def _waves(law: Distribution, sample: Tensor, setting: Setting) -> Tensor:
