@@ -11,13 +11,14 @@ from torch import Tensor
 from likelihoods.verification.setting import Setting
 
 STARTS, SIMPLEX = 3, 8  # random starts; the widest raw output for which a simplex search is worth its time
-STEP = 1e-3  # of finite differences of fourth order: both errors are then near 1e-12
+STEP = 1e-4  # of differences of the slope
 GENTLE, LEVEL = 1e-7, 1e-9  # slopes with which Newton's method begins, and at which a minimum is smooth
 POLISH, FLAT = 4, 1e-9  # Newton's steps; curvatures, as parts of the largest, that are rounding
 DROP = 1e-13  # of the expected loss, relative: less is rounding
 CHUNK = 1 << 18  # losses that are computed at a time
 Values = np.ndarray
 Value = Callable[[Tensor, Tensor], Tensor]
+Curve = Callable[[Values], Values]
 
 
 def minimiser(
@@ -32,17 +33,17 @@ def minimiser(
         value: from raw and target to the loss of each; the row's own if None.
         near: where to look for the minimum first, ``shape``.
     """
-    expected = _expected(setting, target, weights, value or setting.value)
-    if setting.width == 1:
+    expected, slopes = _expected(setting, target, weights, value or setting.value)
+    if setting.width == 1 and near is None:
         found = _on_the_line(expected)
     else:
         starts = setting.raws[:STARTS] if near is None else torch.stack([near, setting.raws[0]])
-        found = _in_space(expected, starts.flatten(1).numpy())
+        found = _in_space(expected, slopes, starts.flatten(1).numpy())
     return torch.from_numpy(found).to(setting.dtype).reshape(setting.shape)
 
 
-def _expected(setting: Setting, target: Tensor, weights: Tensor, value: Value) -> Callable[[Values], Values]:
-    """Return the expected loss as a function of raw outputs ``(n, width)``; inf where they give no law."""
+def _expected(setting: Setting, target: Tensor, weights: Tensor, value: Value) -> tuple[Curve, Curve]:
+    """Return the expected loss as a function of raw outputs ``(n, width)``, inf where they give no law, and its slope."""
     many = max(1, CHUNK // len(target))
 
     def some(raw: Tensor) -> Tensor:
@@ -58,10 +59,23 @@ def _expected(setting: Setting, target: Tensor, weights: Tensor, value: Value) -
                 result[allowed] = torch.cat([some(part) for part in raw[allowed].split(many)])
         return result.nan_to_num(torch.inf, torch.inf, -torch.inf).numpy()
 
-    return expected
+    def slopes(raws: Values) -> Values:
+        raw = torch.from_numpy(np.ascontiguousarray(raws)).reshape(-1, *setting.shape)
+        result = torch.full((len(raw), setting.width), torch.nan, dtype=raw.dtype)
+        allowed = setting.possible(raw)
+        if bool(allowed.any()):
+            parts = []
+            for part in raw[allowed].split(many):
+                leaf = part.clone().requires_grad_()
+                with torch.enable_grad():
+                    parts.append(torch.autograd.grad(some(leaf).sum(), leaf)[0].flatten(1))
+            result[allowed] = torch.cat(parts)
+        return result.numpy()
+
+    return expected, slopes
 
 
-def _on_the_line(expected: Callable[[Values], Values]) -> Values:
+def _on_the_line(expected: Curve) -> Values:
     """Return the global minimiser: the best of a grid, then a bracketing search, to which kinks are no obstacle."""
     from scipy import optimize
 
@@ -78,7 +92,7 @@ def _on_the_line(expected: Callable[[Values], Values]) -> Values:
     return np.array([found.x])
 
 
-def _in_space(expected: Callable[[Values], Values], raws: Values) -> Values:
+def _in_space(expected: Curve, slopes: Curve, raws: Values) -> Values:
     """Return the minimiser: a simplex search from each of several starts, then a quasi-Newton search from the best.
 
     Newton's steps then know a smooth minimum to more digits than the value shows. Where the slope does not vanish there
@@ -90,13 +104,6 @@ def _in_space(expected: Callable[[Values], Values], raws: Values) -> Values:
 
     def one(raw: Values) -> float:
         return float(expected(raw[None])[0])
-
-    def slopes(raws: Values) -> Values:
-        steps = STEP * np.eye(width)
-        moved = raws[:, None, None] + np.array([1, -1, 2, -2])[:, None, None] * steps
-        values = expected(moved.reshape(-1, width)).reshape(len(raws), 4, width)
-        found: Values = (8 * (values[:, 0] - values[:, 1]) - (values[:, 2] - values[:, 3])) / (12 * STEP)
-        return found
 
     starts = [optimize.OptimizeResult(x=raw, fun=one(raw)) for raw in raws]
     with np.errstate(all="ignore"):  # inf - inf, outside the domain
@@ -116,7 +123,7 @@ def _in_space(expected: Callable[[Values], Values], raws: Values) -> Values:
     return np.asarray(best.x)
 
 
-def _newton(slopes: Callable[[Values], Values], at: Values) -> tuple[Values, float]:
+def _newton(slopes: Curve, at: Values) -> tuple[Values, float]:
     """Return a point with a smaller slope, and the size of that slope; directions that change nothing are left alone."""
     slope = slopes(at[None])[0]
     for _ in range(POLISH):

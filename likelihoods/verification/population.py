@@ -121,8 +121,8 @@ def _returned(setting: Setting, name: str) -> tuple[float, float, str]:
         kept = share > 0
         outcome, share = outcome[kept], share[kept]
         off = AWAY * torch.randn(truth.shape, dtype=setting.dtype, generator=setting.generator())
-        near = next(start for start in (truth + off, truth - off, truth + 0.1 * off, truth - 0.1 * off)
-                    if bool(setting.possible(start[None])))
+        starts = torch.stack([truth + off, truth - off, truth + 0.1 * off, truth - 0.1 * off])
+        near = starts[setting.possible(starts)][0]
         found = setting.law(minimiser(setting, setting.targets(outcome), share, near=near))
         ratio = found.log_prob(outcome) - law.log_prob(outcome)
     return float(0.5 * (share * ratio.expm1().abs()).sum()), ELICITS, f"{name}, over the population of one of the family"
