@@ -52,6 +52,8 @@ class Case:
         weight: by which each value is multiplied before the reduction; the mean does not divide by it.
         elementwise: whether torch has a value for each outcome, of which the row's is the sum (KLDivLoss).
         batch: by what the reduction ``"batchmean"`` divides, where there is one.
+        labels: whether the last axis of the target is a set of labels, of which the loss takes the mean, and the likelihood the
+            sum.
     """
 
     row: Row
@@ -60,6 +62,7 @@ class Case:
     weight: Tensor | None = None
     elementwise: bool = False
     batch: int | None = None
+    labels: bool = False
 
 
 class Derived(nn.Module, abc.ABC):
@@ -80,9 +83,9 @@ class Derived(nn.Module, abc.ABC):
         super().__init_subclass__(**kwargs)
         theirs = next((c for c in cls.__mro__ if c.__module__.startswith("torch.nn.modules.")), nn.Module)
         if theirs is not nn.Module:
-            signature = inspect.signature(theirs)
+            _, *parameters = inspect.signature(theirs.__init__).parameters.values()
             strict = inspect.Parameter("strict", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=bool)
-            cls.__signature__ = signature.replace(parameters=[*signature.parameters.values(), strict])  # type: ignore[attr-defined]
+            cls.__signature__ = inspect.Signature([*parameters, strict])  # type: ignore[attr-defined]
             cls._theirs = theirs
 
     _theirs: type[nn.Module]
@@ -141,6 +144,8 @@ class Derived(nn.Module, abc.ABC):
         case = self._case(*inputs)
         relation = case.row.relation
         nll = relation.nll(case.row.model, case.raw, case.target)
+        if case.labels:
+            nll = nll.sum(-1)
         return self._reduce(nll, relation.known and relation.known(case.target), case.batch and nll.numel())
 
     def derived(self, *inputs: Any) -> Tensor:
@@ -160,6 +165,8 @@ class Derived(nn.Module, abc.ABC):
         value = evaluate(case.row.model, case.raw, case.target)
         if case.weight is not None:
             value = value * case.weight
+        if case.labels:
+            value = value.mean(-1)
         return self._reduce(value, relation.share and relation.share(case.target), case.batch)
 
     def extra_repr(self) -> str:

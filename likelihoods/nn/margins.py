@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, final
 
 import torch
@@ -72,7 +73,9 @@ class MultiLabelMarginLoss(OfScores, nn.MultiLabelMarginLoss):
 
 @final
 class MultiLabelSoftMarginLoss(OfScores, nn.MultiLabelSoftMarginLoss):
-    """torch.nn.MultiLabelSoftMarginLoss: the row ``multi_label_soft_margin``, independent classes of a set.
+    """torch.nn.MultiLabelSoftMarginLoss: the row ``multi_label_soft_margin``, independent labels of a set.
+
+    With ``weight`` the relation is that of one label.
 
     >>> loss = MultiLabelSoftMarginLoss()
     >>> loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])), loss.nll(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]))
@@ -84,8 +87,13 @@ class MultiLabelSoftMarginLoss(OfScores, nn.MultiLabelSoftMarginLoss):
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
     def _row(self) -> Row:
-        return self._named("multi_label_soft_margin", weight=self.weight)
+        labels = self._named("multi_label_soft_margin")
+        if self.weight is None:
+            return labels
+        each = self._named("bce_with_logits", weight=self.weight / self.weight.shape[-1])
+        return replace(labels, relation=each.relation)
 
     def _case(self, *inputs: Any) -> Case:
         scores, target = inputs
-        return Case(self._row(), *paired(scores, target))
+        each = self._named("bce_with_logits", soft=True)  # a target may be a probability
+        return Case(each, *paired(scores.unsqueeze(-1), target), weight=self.weight, labels=True)

@@ -21,12 +21,14 @@ def scalars(value):
 
 
 def leaves(module, inputs):
-    return [*[i for i in inputs if isinstance(i, torch.Tensor) and i.requires_grad], *module.parameters()]
+    """What a gradient is asked of: the inputs (or what an input was made of) and the module's parameters."""
+    given = [getattr(i, "root", i) for i in inputs if isinstance(i, torch.Tensor)]
+    return [*[x for x in given if x.requires_grad], *module.parameters()]
 
 
 def value_and_gradient(module, inputs, call=None):
     values = scalars((call or module)(*inputs))
-    gradients = torch.autograd.grad(sum(v.sum() for v in values), leaves(module, inputs), allow_unused=True)
+    gradients = torch.autograd.grad(sum(v.sum() for v in values), leaves(module, inputs), allow_unused=True, retain_graph=True)
     return values, [
         torch.zeros_like(x) if g is None else g for g, x in zip(gradients, leaves(module, inputs), strict=True)
     ]
