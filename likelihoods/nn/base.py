@@ -54,6 +54,7 @@ class Case:
         batch: by what the reduction ``"batchmean"`` divides, where there is one.
         labels: whether the last axis of the target is a set of labels, of which the loss takes the mean, and the likelihood the
             sum.
+        zero_infinity: whether an infinite value counts as 0, and has no slope.
     """
 
     row: Row
@@ -63,6 +64,7 @@ class Case:
     elementwise: bool = False
     batch: int | None = None
     labels: bool = False
+    zero_infinity: bool = False
 
 
 class Derived(nn.Module, abc.ABC):
@@ -83,7 +85,7 @@ class Derived(nn.Module, abc.ABC):
         super().__init_subclass__(**kwargs)
         theirs = next((c for c in cls.__mro__ if c.__module__.startswith("torch.nn.modules.")), nn.Module)
         if theirs is not nn.Module:
-            _, *parameters = inspect.signature(theirs.__init__).parameters.values()
+            _, *parameters = inspect.signature(theirs.__init__).parameters.values()  # type: ignore[misc]
             strict = inspect.Parameter("strict", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=bool)
             cls.__signature__ = inspect.Signature([*parameters, strict])  # type: ignore[attr-defined]
             cls._theirs = theirs
@@ -146,7 +148,8 @@ class Derived(nn.Module, abc.ABC):
         nll = relation.nll(case.row.model, case.raw, case.target)
         if case.labels:
             nll = nll.sum(-1)
-        return self._reduce(nll, relation.known and relation.known(case.target), case.batch and nll.numel())
+        known = None if relation.known is None else relation.known(case.target)
+        return self._reduce(nll, known, case.batch and nll.numel())
 
     def derived(self, *inputs: Any) -> Tensor:
         """Return the loss by the derivation: the relation applied to the negative log-likelihood, reduced as torch does.
@@ -167,7 +170,10 @@ class Derived(nn.Module, abc.ABC):
             value = value * case.weight
         if case.labels:
             value = value.mean(-1)
-        return self._reduce(value, relation.share and relation.share(case.target), case.batch)
+        if case.zero_infinity:
+            value = torch.where(value == torch.inf, 0.0, value)
+        share = None if relation.share is None else relation.share(case.target)
+        return self._reduce(value, share, case.batch)
 
     def extra_repr(self) -> str:
         """Show torch's own, and strict where it is set."""

@@ -135,7 +135,7 @@ class KLDivLoss(Derived, nn.KLDivLoss):
 class AdaptiveLogSoftmaxWithLoss(Derived, nn.AdaptiveLogSoftmaxWithLoss):
     """torch.nn.AdaptiveLogSoftmaxWithLoss: the row ``adaptive_log_softmax`` of its own layers' scores.
 
-    Torch's forward, and so ``derived``, returns a pair: ``output``, the log-probability of each target, and ``loss``.
+    As in torch, a call returns a pair: ``output``, the log-probability of each target, and ``loss``; ``derived`` is the loss.
 
     >>> loss = AdaptiveLogSoftmaxWithLoss(4, 6, [2, 4])
     >>> loss.likelihood(torch.zeros(1, 4)).probs.sum(-1)
@@ -146,13 +146,10 @@ class AdaptiveLogSoftmaxWithLoss(Derived, nn.AdaptiveLogSoftmaxWithLoss):
 
     def forward(self, input_: Tensor, target_: Tensor) -> Any:
         """Return (output, loss) of inputs ``(N, in_features)`` or ``(in_features)`` and classes ``(N)`` or ``()``."""
-        return self.derived(input_, target_) if self.strict else super().forward(input_, target_)
-
-    def derived(self, *inputs: Any) -> Any:
-        """Return (output, loss) by the derivation: each target's log-probability in nats, and minus their mean."""
-        case = self._case(*inputs)
-        nll = case.row.relation.nll(case.row.model, case.raw, case.target)
-        return ADAPTIVE(-nll, self._reduce(nll, None, None))
+        if not self.strict:
+            return super().forward(input_, target_)
+        output = self._row().model.log_prob(self._raw(input_), target_)
+        return ADAPTIVE(output, self.derived(input_, target_))
 
     def _row(self) -> Row:
         return self._named("adaptive_log_softmax", cutoffs=tuple(self.cutoffs))

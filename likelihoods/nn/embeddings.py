@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from typing import Any, final
 
 import torch
@@ -97,10 +98,17 @@ class Triplet(Derived):
         raw = self._raw(*inputs)
         return Case(self._row(), raw, torch.ones_like(raw[..., 0]))  # 1: the positive is the closer one
 
-    def _distances(self, distance: Any, anchor: Tensor, positive: Tensor, negative: Tensor, swap: bool) -> Tensor:
-        near, far = distance(anchor, positive), distance(anchor, negative)
-        if swap:
-            far = torch.minimum(far, distance(positive, negative))
+    swap: bool
+
+    @abc.abstractmethod
+    def _distance(self, one: Tensor, other: Tensor) -> Tensor:
+        """Return the distance of each pair."""
+
+    def _raw(self, *predictions: Any) -> Tensor:
+        anchor, positive, negative = predictions
+        near, far = self._distance(anchor, positive), self._distance(anchor, negative)
+        if self.swap:
+            far = torch.minimum(far, self._distance(positive, negative))
         return torch.stack([near, far], -1)
 
 
@@ -124,9 +132,6 @@ class TripletMarginLoss(Triplet, nn.TripletMarginLoss):
     def _row(self) -> Row:
         return self._named("triplet_margin", margin=self.margin)
 
-    def _raw(self, *predictions: Any) -> Tensor:
-        return self._distances(self._distance, *predictions, self.swap)
-
     def _distance(self, one: Tensor, other: Tensor) -> Tensor:
         return torch.pairwise_distance(one, other, self.p, self.eps)
 
@@ -149,5 +154,6 @@ class TripletMarginWithDistanceLoss(Triplet, nn.TripletMarginWithDistanceLoss):
     def _row(self) -> Row:
         return self._named("triplet_margin", margin=self.margin)
 
-    def _raw(self, *predictions: Any) -> Tensor:
-        return self._distances(self.distance_function, *predictions, self.swap)
+    def _distance(self, one: Tensor, other: Tensor) -> Tensor:
+        distance: Tensor = self.distance_function(one, other)
+        return distance

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from likelihoods.distributions.label_string import LabelString
 from likelihoods.nn.base import Case, Derived, Row
 
-PAD = -1
+PAD, NO_LABEL = -1, -2
 
 
 @final
@@ -51,7 +51,8 @@ class CTCLoss(Derived, nn.CTCLoss):
         log_probs, targets, input_lengths, target_lengths = inputs
         raw = self._raw(log_probs, input_lengths)
         lengths = _whole(target_lengths, raw, "target_lengths")
-        return Case(self._row(), raw, _padded(targets.to(raw.device), lengths, raw.shape[-2]))
+        strings = _padded(targets.to(raw.device), lengths, raw.shape[-2])
+        return Case(self._row(), raw, strings, zero_infinity=self.zero_infinity)
 
 
 def _whole(lengths: Any, raw: Tensor, name: str) -> Tensor:
@@ -75,7 +76,8 @@ def _padded(targets: Tensor, lengths: Tensor, frames: int) -> Tensor:
         width = targets.shape[-1]
         index = place + width * torch.arange(lengths.numel(), device=targets.device).reshape(*lengths.shape, 1)
         rows = targets.reshape(-1)
-    used = place < lengths.unsqueeze(-1)
     if not rows.numel():
         return torch.full_like(index, PAD)
-    return torch.where(used, rows[index.clamp(max=rows.numel() - 1)], PAD)
+    length = lengths.unsqueeze(-1)
+    strings = torch.where(place < length, rows[index.clamp(max=rows.numel() - 1)], PAD)
+    return torch.where(length > frames, NO_LABEL, strings)  # a string that is cut would be another one
