@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from likelihoods import catalog, distributions, divergences, nn, special, targets
+    from likelihoods.assumed import Assumed, from_loss
     from likelihoods.catalog import entries, find, register, unregister
     from likelihoods.combinators import Censored, Discretized, Hurdle, Mixture, Truncated, ZeroInflated
     from likelihoods.energy import Energy
@@ -37,6 +38,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "likelihoods.combinators": ("Censored", "Discretized", "Hurdle", "Mixture", "Truncated", "ZeroInflated"),
     "likelihoods.energy": ("Energy",),
+    "likelihoods.assumed": ("Assumed", "from_loss"),
     "likelihoods.likelihood": ("NLL", "Family", "Likelihood"),
     "likelihoods.links": ("Link",),
     "likelihoods.losses": ("Loss", "loss"),
@@ -46,6 +48,7 @@ _HOMES = {
         "Exact",
         "Expected",
         "Gibbs",
+        "Missing",
         "NoLikelihood",
         "NoLikelihoodError",
         "Partial",
@@ -63,6 +66,7 @@ _MODULES = ("catalog", "distributions", "divergences", "nn", "special", "targets
 __all__ = [
     "NLL",
     "Affine",
+    "Assumed",
     "Censored",
     "Choice",
     "Discretized",
@@ -77,6 +81,7 @@ __all__ = [
     "Likelihood",
     "Link",
     "Loss",
+    "Missing",
     "Mixture",
     "NoLikelihood",
     "NoLikelihoodError",
@@ -92,6 +97,7 @@ __all__ = [
     "entries",
     "find",
     "fixed",
+    "from_loss",
     "learned",
     "loss",
     "nn",

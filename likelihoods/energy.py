@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable
 from functools import partial
 from typing import Any, final
@@ -15,8 +16,16 @@ from likelihoods.distributions.label_normalized import LabelNormalized
 from likelihoods.likelihood import Likelihood
 
 
+class Unnormalised(Likelihood, abc.ABC):
+    """Abstract: the likelihood made of a loss by normalising it for each prediction."""
+
+    @abc.abstractmethod
+    def energy_of(self, raw: Tensor, target: Tensor) -> Tensor:
+        """Return the loss before it is normalised, ``(...)``, given raw as ``(..., width)``."""
+
+
 @final
-class Energy(Likelihood):
+class Energy(Unnormalised):
     """P(k) in proportion to exp(-energy(raw, k)) over finitely many labels k.
 
     Args:

@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Iterator
 from typing import Any, final
 
+import pyro.distributions.constraints
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
@@ -115,21 +116,10 @@ class Likelihood(nn.Module, abc.ABC):
         """
         bad = ~self._possible(target, raw)
         if bool(bad.any()):
-            where = bad.nonzero()
-            first = tuple(where[0].tolist())
-            value = target[first] if first else target
-            row = f"row {first[0]}" + (f" (index {first})" if len(first) > 1 else "") if first else "the only value"
-            wanted = (
-                "a number; it is missing (NaN)" if bool((value != value).any()) else f"in {self._support_text(raw)}"
-            )
-            raise ValueError(
-                f"{len(where)} of {bad.numel()} targets are impossible under this likelihood: the first, {row}, is "
-                f"{value.tolist()}, and must be {wanted}. Drop or mend these rows, or choose a loss whose support holds them."
-            )
+            refuse(bad, target, f"in {self._support_text(raw, target)}")
 
     def _possible(self, target: Tensor, raw: Tensor | None) -> Tensor:
-        probe = self._probe(raw, int(target.max()) + 1 if self.width is None and target.numel() else 1)
-        support = probe.support
+        support = self._probe(raw, self._size(target)).support
         assert support is not None  # torch's type allows it; no law here lacks one
         known = (target == target).flatten(target.dim() - self.rank).all(-1) if self.rank else target == target
         possible: Tensor = support.check(target) & known
@@ -140,7 +130,7 @@ class Likelihood(nn.Module, abc.ABC):
         with torch.no_grad():
             if raw is not None:
                 return self.forward(raw)
-            width = max(1, classes) if self.width is None else self.width
+            width = max(2, classes) if self.width is None else self.width  # of directions one is too few
             for value in (0.0, 1.0):  # a link may leave a parameter no room at 0
                 try:
                     return self.forward(torch.full((*[1] * self.shared, width), value))
@@ -148,8 +138,16 @@ class Likelihood(nn.Module, abc.ABC):
                     continue
             return self.forward(torch.full((*[1] * self.shared, width), 0.5))
 
-    def _support_text(self, raw: Tensor | None) -> str:
-        return describe_support(self._probe(raw).support) if raw is not None or self.width is not None else "0, 1, 2, …"
+    def _size(self, target: Tensor) -> int:
+        """Return how many raw scalars stand for the target where any number would do: a vector's length, or the classes."""
+        if self.rank > self.shared:
+            return target.shape[-1]
+        return int(target.max()) + 1 if self.width is None and target.numel() else 1
+
+    def _support_text(self, raw: Tensor | None, target: Tensor | None = None) -> str:
+        if raw is None and self.width is None and self.rank == self.shared:
+            return "0, 1, 2, …"
+        return describe_support(self._probe(raw, 2 if target is None else self._size(target)).support)
 
     def _wanted(self, raw: Tensor) -> str:
         width = "any number of" if self.width is None else self.width
@@ -191,9 +189,9 @@ class Family(Likelihood):
 
     Args:
         family: a distribution class: one of :mod:`likelihoods.distributions`, or any torch or Pyro class.
-        sources: for each parameter by its name: :func:`predicted`, :func:`learned`, a number or a tensor. The predicted ones
-            take the raw output's last axis in the order in which they are written. A parameter that is left out keeps
-            the class's default.
+        sources: for each parameter by its name: :func:`predicted`, :func:`learned`, a number, a tensor or a tuple of
+            numbers along an axis. The predicted ones take the raw output's last axis in the order in which they are
+            written. A parameter that is left out keeps the class's default.
 
     Raises:
         TypeError: a parameter that the class does not have, or one without a usual link.
@@ -224,6 +222,8 @@ class Family(Likelihood):
             )
         self.width = None if open_ended else sum(width or 0 for width in widths)
         self._widths = [width for width in widths if width] if not open_ended else []
+        # a matrix that is predicted has a row of raw for each of its own
+        self.shared = max([0, *(_event_dim(family, name) - 1 for name, s in self.named_sources() if s.width != 0)])
         self.rank = self._rank()
 
     def distribution(self, raw: Tensor) -> Distribution:
@@ -325,6 +325,21 @@ def reduce(values: Tensor, reduction: str) -> Tensor:
     return values.sum() if reduction == "sum" else values
 
 
+def refuse(bad: Tensor, target: Tensor, wanted: str) -> None:
+    """Raise ValueError where a target is bad; the message names the first one, counts them and says what was wanted."""
+    if not bool(bad.any()):
+        return
+    where = bad.nonzero()
+    first = tuple(where[0].tolist())
+    value = target[first] if first else target
+    row = f"row {first[0]}" + (f" (index {first})" if len(first) > 1 else "") if first else "the only value"
+    must = "a number; it is missing (NaN)" if bool((value != value).any()) else wanted
+    raise ValueError(
+        f"{len(where)} of {bad.numel()} targets are impossible under this likelihood: the first, {row}, is "
+        f"{value.tolist()}, and must be {must}. Drop or mend these rows, or choose a loss whose support holds them."
+    )
+
+
 def describe_support(support: constraints.Constraint | None) -> str:
     """Return a support in words.
 
@@ -340,6 +355,7 @@ def describe_support(support: constraints.Constraint | None) -> str:
         constraints.boolean: "0 or 1",
         constraints.unit_interval: "the interval [0, 1]",
         constraints.simplex: "the probability vectors",
+        pyro.distributions.constraints.sphere: "the unit vectors",
     }
     if support is not None and support in words:
         return words[support]
@@ -363,6 +379,11 @@ def _constraint(family: type[Distribution], name: str) -> constraints.Constraint
             constraint: constraints.Constraint = found[name]
             return constraint
     return None
+
+
+def _event_dim(family: type[Distribution], name: str) -> int:
+    constraint = _constraint(family, name)
+    return 0 if constraint is None else int(constraint.event_dim)
 
 
 def _same(source: Source) -> Any:

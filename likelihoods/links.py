@@ -7,14 +7,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import pyro.distributions.constraints
 import torch
 from torch import Tensor
 from torch.distributions import constraints
+
+from likelihoods.special import one_minus_exp, safe_exp
 
 
 @dataclass(frozen=True)
 class Link:
     """A named pair of maps; the name is the one of generalised linear models, that of ``inverse``.
+
+    Those by name: ``identity``, ``log``, ``softplus``, ``square`` (the raw value is the parameter's square); onto (0, 1)
+    ``logit``, ``probit`` and ``cloglog``; onto (-1, 1) ``tanh``; and for vectors ``softmax``, ``ordered`` (the first element,
+    then steps through softplus) and ``unit`` (the raw vector's direction).
 
     Attributes:
         name: ``log`` for a parameter that is exp(raw), as in "a Poisson regression with log link".
@@ -44,6 +51,14 @@ def _softmax(x: Tensor) -> Tensor:
     return x.softmax(-1)
 
 
+def _exp_negative(x: Tensor) -> Tensor:
+    return (-x).exp()
+
+
+def _negative_log(y: Tensor) -> Tensor:
+    return -y.log()
+
+
 def _shift(x: Tensor, by: float) -> Tensor:
     return x + by
 
@@ -64,6 +79,43 @@ def _between_inverse(y: Tensor, low: float, high: float) -> Tensor:
     return ((y - low) / (high - low)).logit()
 
 
+def _cloglog(x: Tensor) -> Tensor:
+    return one_minus_exp(safe_exp(x))  # autograd's own slope at a large x is 0 times inf
+
+
+def _cloglog_inverse(y: Tensor) -> Tensor:
+    return (-torch.log1p(-y)).log()
+
+
+def _ordered(x: Tensor) -> Tensor:
+    return torch.cat([x[..., :1], _softplus(x[..., 1:])], -1).cumsum(-1)
+
+
+def _ordered_inverse(y: Tensor) -> Tensor:
+    _need_vector("ordered", y)
+    return torch.cat([y[..., :1], _softplus_inverse(y.diff(dim=-1))], -1)
+
+
+def _unit(x: Tensor) -> Tensor:
+    # no vector of length 0 has a direction; it is taken for that of (1, …, 1), slope included, so that training can leave it
+    largest = x.detach().abs().amax(-1, keepdim=True)
+    none = largest < torch.finfo(x.dtype).smallest_normal
+    scaled = torch.where(none, x + 1.0, x / torch.where(none, 1.0, largest))  # the squares must not overflow
+    return scaled / scaled.norm(dim=-1, keepdim=True)
+
+
+def _unit_inverse(y: Tensor) -> Tensor:
+    _need_vector("unit", y)
+    return y
+
+
+def _need_vector(link: str, y: Tensor) -> None:
+    if y.dim() == 0:
+        raise ValueError(
+            f"The link {link!r} is one of vectors and got the number {y.item():g}; give torch.tensor([…])."
+        )
+
+
 def _floored_root(x: Tensor, floor: float) -> Tensor:
     # the gradient passes the floor unchanged, as in torch's GaussianNLLLoss; a negative variance stays negative, so its
     # root is NaN (and an error where validation is on), never a silent floor
@@ -76,11 +128,23 @@ LINKS: dict[str, Link] = {
     for link in (
         IDENTITY,
         Link("log", torch.exp, torch.log),
+        Link("negative", torch.neg, torch.neg),
+        Link("negative_log", _exp_negative, _negative_log),
         Link("softplus", _softplus, _softplus_inverse),
         Link("logit", torch.sigmoid, torch.logit),
+        Link("probit", torch.special.ndtr, torch.special.ndtri),
+        Link("cloglog", _cloglog, _cloglog_inverse),
+        Link("tanh", torch.tanh, torch.atanh),
         Link("softmax", _softmax, torch.log),
+        Link("ordered", _ordered, _ordered_inverse),
+        Link("unit", _unit, _unit_inverse),
         Link("square", torch.sqrt, torch.square),
     )
+}
+VECTORS: dict[constraints.Constraint, str] = {
+    constraints.simplex: "softmax",
+    pyro.distributions.constraints.ordered_vector: "ordered",
+    pyro.distributions.constraints.sphere: "unit",
 }
 
 
@@ -122,8 +186,8 @@ def default_link(constraint: constraints.Constraint) -> Link | None:
     inner = constraint.base_constraint if isinstance(constraint, constraints.independent) else constraint
     if inner is constraints.real or isinstance(inner, type(constraints.real)):
         return IDENTITY
-    if inner is constraints.simplex:
-        return LINKS["softmax"]
+    if inner in VECTORS:
+        return LINKS[VECTORS[inner]]
     if isinstance(inner, constraints.greater_than | constraints.greater_than_eq):
         low = float(inner.lower_bound)
         return (

@@ -145,44 +145,71 @@ def register(
     'The target is the waiting time for an event that may come at any moment.'
     >>> lk.unregister("waiting_time")
     """
-    if isinstance(elicits, str) and elicits not in FUNCTIONALS:
-        raise ValueError(f"elicits={elicits!r}; it must be a Functional or one of {', '.join(FUNCTIONALS)}.")
-    functional = FUNCTIONALS[elicits] if isinstance(elicits, str) else elicits
 
     def add(build: Build) -> Build:
-        name = build.__name__
-        assumption, _, use = inspect.cleandoc(build.__doc__ or "").partition("\n\n")
-        assumption = " ".join(assumption.split())
-        if not assumption.endswith(".") or ". " in assumption:
-            raise ValueError(
-                f"{name}: the docstring's first paragraph must be the assumption, in one sentence that ends in '.'."
-            )
-        for option, parameter in inspect.signature(build).parameters.items():
-            if parameter.default is inspect.Parameter.empty:
-                raise ValueError(f"{name}: the option {option!r} needs a default.")
-        if not examples or not reference:
-            raise ValueError(
-                f"{name}: a row needs a reference and at least one example of its options ({{}} for none)."
-            )
-        _claim(name, (name, *aliases))
-        _ENTRIES[name] = Entry(
-            name=name,
-            build=build,
-            assumption=assumption,
-            use=" ".join(use.split()),
+        entry = make_entry(
+            build,
+            elicits=elicits,
+            reference=reference,
+            relation=relation,
+            examples=examples,
+            aliases=aliases,
             formula=formula,
             outcome=outcome,
-            elicits=functional,
-            reference=reference,
-            aliases=tuple(aliases),
-            relation=(lambda **options: relation) if isinstance(relation, Relation) else relation,
-            examples=tuple(dict(example) for example in examples),
-            nuisance=tuple(nuisance),
+            nuisance=nuisance,
             compare=compare,
         )
+        _claim(entry.name, (entry.name, *entry.aliases))
+        _ENTRIES[entry.name] = entry
         return build
 
     return add
+
+
+def make_entry(
+    build: Build,
+    *,
+    elicits: str | Functional,
+    reference: str,
+    relation: Relation | Callable[..., Relation],
+    examples: Sequence[dict[str, Any]],
+    aliases: Sequence[str],
+    formula: str,
+    outcome: str,
+    nuisance: Sequence[str],
+    compare: bool,
+) -> Entry:
+    """Return the entry of a function from options to a likelihood, without a place in the table; see :func:`register`."""
+    if isinstance(elicits, str) and elicits not in FUNCTIONALS:
+        raise ValueError(f"elicits={elicits!r}; it must be a Functional or one of {', '.join(FUNCTIONALS)}.")
+    functional = FUNCTIONALS[elicits] if isinstance(elicits, str) else elicits
+    name = build.__name__
+    assumption, _, use = inspect.cleandoc(build.__doc__ or "").partition("\n\n")
+    assumption = " ".join(assumption.split())
+    if not assumption.endswith(".") or ". " in assumption:
+        raise ValueError(
+            f"{name}: the docstring's first paragraph must be the assumption, in one sentence that ends in '.'."
+        )
+    for option, parameter in inspect.signature(build).parameters.items():
+        if parameter.default is inspect.Parameter.empty:
+            raise ValueError(f"{name}: the option {option!r} needs a default.")
+    if not examples or not reference:
+        raise ValueError(f"{name}: a row needs a reference and at least one example of its options ({{}} for none).")
+    return Entry(
+        name=name,
+        build=build,
+        assumption=assumption,
+        use=" ".join(use.split()),
+        formula=formula,
+        outcome=outcome,
+        elicits=functional,
+        reference=reference,
+        aliases=tuple(aliases),
+        relation=(lambda **options: relation) if isinstance(relation, Relation) else relation,
+        examples=tuple(dict(example) for example in examples),
+        nuisance=tuple(nuisance),
+        compare=compare,
+    )
 
 
 def unregister(name: str) -> None:

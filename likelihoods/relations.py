@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, final
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from likelihoods.distributions import Bernoulli, Categorical
-from likelihoods.energy import Energy
+from likelihoods.energy import Unnormalised
 from likelihoods.likelihood import Likelihood
 
 
@@ -26,10 +27,12 @@ class Relation(abc.ABC):
     Attributes:
         proper: whether the loss is a proper score, in words.
         share: what each target adds to the number by which the conventional mean divides; None where that is 1.
+        known: which targets are there at all; None where none is missing.
     """
 
     proper: ClassVar[str]
     share: Callable[[Tensor], Tensor] | None = None
+    known: Callable[[Tensor], Tensor] | None = None
 
     @abc.abstractmethod
     def loss(self, likelihood: Likelihood, raw: Tensor, target: Tensor) -> Tensor:
@@ -69,6 +72,7 @@ class Affine(OfTarget):
         scale: a positive number, or a function of the target that looks at its shape alone.
         offset: a number, or a function of the target; it never depends on the prediction. A function's docstring is its
             formula.
+        share: what each target adds to the number by which the conventional mean divides; None where that is 1.
 
     >>> Affine(1.0, -0.5).sentence()
     'loss = NLL - 0.5'
@@ -76,6 +80,7 @@ class Affine(OfTarget):
 
     scale: float | Callable[[Tensor], float] = 1.0
     offset: float | Callable[[Tensor], Tensor] = 0.0
+    share: Callable[[Tensor], Tensor] | None = None
     proper: ClassVar[str] = "proper: the log score of a law, but for constants"
 
     def loss(self, likelihood: Likelihood, raw: Tensor, target: Tensor) -> Tensor:
@@ -124,7 +129,8 @@ class Weighted(OfTarget):
 
     def loss(self, likelihood: Likelihood, raw: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each target."""
-        weight, nll = self.weight(target), self.nll(likelihood, raw, target)
+        nll = self.nll(likelihood, raw, target)
+        weight = self.weight(target).to(nll.dtype)
         return torch.where(weight > 0, weight * nll, 0.0)  # an impossible target of weight 0 is not 0 * inf
 
     def untilt(self, law: Distribution) -> Distribution:
@@ -155,7 +161,8 @@ class Expected(Relation):
     """loss = scale * (the expectation of NLL(k), where k follows the target's own law t, minus the entropy of t or not).
 
     Attributes:
-        soft: from the target and the number of outcomes K to t, ``(..., K)``; its docstring is its formula.
+        soft: from the target and the number of outcomes K to t, ``(..., K)``, in raw's dtype or a wider one; its docstring is
+            its formula.
         vector: whether a target is a vector ``(..., K)`` where the likelihood has one outcome.
         entropy: whether the entropy of t is subtracted, so that the smallest loss is 0.
         scale: a positive number.
@@ -203,28 +210,92 @@ class Expected(Relation):
     def _each(self, likelihood: Likelihood, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         law = likelihood.distribution(likelihood.align(raw, self.outcome(target)))
         nll = -law.log_prob(law.enumerate_support(expand=False)).movedim(0, -1)
-        return nll, self.soft(target, nll.shape[-1])
+        return nll, self.soft(target, nll.shape[-1]).to(nll.dtype)
 
 
 @final
 @dataclass(frozen=True)
 class Gibbs(OfTarget):
-    """exp(-loss) is not normalised over the labels: loss = NLL - log Z(raw), and Z moves with the prediction.
+    """exp(-loss) is not normalised: loss = scale * (NLL - log Z(raw)), and Z moves with the prediction.
 
-    The row's likelihood is an :class:`~likelihoods.energy.Energy`, the law P(k) = exp(-loss(raw, k)) / Z(raw).
+    The row's likelihood is an :class:`~likelihoods.energy.Energy`, the law P(k) = exp(-energy(raw, k)) / Z(raw) of labels, or
+    what ``from_loss`` makes of a loss of a number; the loss is the energy.
+
+    Attributes:
+        scale: a positive number: the temperature, by which the loss was divided to make the energy.
+        weight: by which the energy is multiplied, where the loss has class weights that are none of the law's business.
+        share: the weight too, where the conventional mean divides by the sum of weights.
     """
 
+    scale: float = 1.0
+    weight: Callable[[Tensor], Tensor] | None = None
+    share: Callable[[Tensor], Tensor] | None = None
     proper: ClassVar[str] = "not proper: the normaliser is missing; the NLL of its likelihood is"
 
     def loss(self, likelihood: Likelihood, raw: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each target, which is the energy of its label."""
-        if not isinstance(likelihood, Energy):
+        if not isinstance(likelihood, Unnormalised):
             raise TypeError(f"A row whose relation is Gibbs() builds a likelihoods.Energy, not {likelihood!r}.")
-        return likelihood.energy_of(likelihood.align(raw, target), target)
+        energy = likelihood.energy_of(likelihood.align(raw, target), target)
+        scaled = energy if self.scale == 1.0 else self.scale * energy
+        return scaled if self.weight is None else self.weight(target).to(energy.dtype) * scaled
 
     def sentence(self) -> str:
         """Return the relation in words."""
-        return "loss = NLL - log Z(f), Z(f) = Σ_k exp(-loss(f, k)): exp(-loss) is not normalised"
+        if self.weight is not None:
+            return (
+                f"loss = w(y) * (NLL - log Z(f)), w(y) = {_words(self.weight)}, log Z(f) = NLL(k) less the energy of k, for any "
+                f"k: exp(-loss) is not normalised"
+            )
+        heat = "" if self.scale == 1.0 else f" / {self.scale:.6g}"
+        left = "NLL - log Z(f)" if self.scale == 1.0 else f"{self.scale:.6g} * (NLL - log Z(f))"
+        return f"loss = {left}, Z(f) = Σ_y exp(-loss(f, y){heat}): exp(-loss{heat}) is not normalised"
+
+
+@final
+@dataclass(frozen=True)
+class Missing(Relation):
+    """A label of one value is missing, at random: summed over what it may have been, its likelihood is 1, its loss 0.
+
+    Attributes:
+        of: the relation of the labels that are known.
+        label: the value that stands for a missing label.
+
+    Source: D. B. Rubin (1976), Inference and missing data, doi:10.1093/biomet/63.3.581.
+
+    >>> Missing(Exact, -100).sentence()
+    'loss = NLL, exactly; a target of -100 is missing and adds nothing'
+    """
+
+    of: Relation
+    label: int
+    proper: ClassVar[str] = "as that of the labels that are known, where they are missing at random"
+
+    def loss(self, likelihood: Likelihood, raw: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of each target, 0 where it is missing."""
+        value = self.of.loss(likelihood, raw, self.outcome(target))
+        return torch.where(self.known(target), value, 0.0)
+
+    def nll(self, likelihood: Likelihood, raw: Tensor, target: Tensor) -> Tensor:
+        """Return the negative log-likelihood of each target in nats, 0 where it is missing."""
+        return torch.where(self.known(target), self.of.nll(likelihood, raw, self.outcome(target)), 0.0)
+
+    def outcome(self, target: Tensor) -> Tensor:
+        """Return the target with a possible label, 0, in place of each missing one."""
+        return torch.where(self.known(target), target, 0)
+
+    def known(self, target: Tensor) -> Tensor:
+        """Return whether each target is known."""
+        return target != self.label
+
+    def share(self, target: Tensor) -> Tensor:
+        """Return what each target adds to the number by which the mean divides."""
+        known = self.known(target)
+        return known if self.of.share is None else known * self.of.share(self.outcome(target))
+
+    def sentence(self) -> str:
+        """Return the relation in words."""
+        return f"{self.of.sentence()}; a target of {self.label} is missing and adds nothing"
 
 
 @final
@@ -300,6 +371,19 @@ class NoLikelihood(Relation):
     def sentence(self) -> str:
         """Return the relation in words."""
         return f"no likelihood: {self.reason} The nearest loss that has one is {self.nearest}."
+
+
+def stated(words: str, function: Callable[..., Tensor], **constants: Any) -> Callable[..., Tensor]:
+    """Return a function of a target with its constants bound, and with its formula as its docstring; it can be pickled.
+
+    Args:
+        words: the formula, as :meth:`Relation.sentence` is to show it.
+        function: at the top level of a module.
+        constants: its keyword arguments.
+    """
+    bound = partial(function, **constants)
+    bound.__doc__ = words
+    return bound
 
 
 def _words(function: Callable[..., Any]) -> str:

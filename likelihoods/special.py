@@ -79,7 +79,7 @@ def analytic(value: Callable[..., Tensor], *partials: Callable[..., Tensor] | No
     def evaluate(*arguments: Tensor) -> Tensor:
         if not torch.is_grad_enabled():  # in a backward pass, for one: spare the cost of a Function
             return value(*arguments)
-        return Analytic.apply(*arguments)  # type: ignore[no-any-return,no-untyped-call]
+        return Analytic.apply(*arguments)  # type: ignore[no-any-return, no-untyped-call]  # torch gives no types
 
     return evaluate
 
@@ -388,7 +388,8 @@ class _LogNdtr(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:
-        return torch.special.log_ndtr(x)
+        value: Tensor = torch.special.log_ndtr(x)
+        return value
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -413,4 +414,4 @@ def log_ndtr(x: Tensor) -> Tensor:
     >>> torch.func.grad(log_ndtr)(torch.tensor(-1e10))
     tensor(1.0000e+10)
     """
-    return torch.special.log_ndtr(x) if not torch.is_grad_enabled() else _LogNdtr.apply(x)  # type: ignore[no-any-return,no-untyped-call]
+    return torch.special.log_ndtr(x) if not torch.is_grad_enabled() else _LogNdtr.apply(x)  # type: ignore[no-any-return, no-untyped-call]  # torch gives no types

@@ -4,6 +4,8 @@ import copy
 import math
 import pickle
 
+import mpmath
+import pyro.distributions
 import pytest
 import torch
 from torch import nn
@@ -91,12 +93,101 @@ def test_two_open_vectors_need_their_sizes():
 
 @pytest.mark.parametrize("link", [*LINKS.values(), shifted(0.25), variance(1e-6)], ids=lambda link: link.name)
 def test_links_invert(link):
-    raw = torch.tensor([0.3, 2.0, 9.0], dtype=torch.float64)
-    if link.name == "softmax":
+    raw = torch.tensor([0.3, 2.0, 4.0], dtype=torch.float64)
+    if link.name in ("softmax", "unit"):  # which many raw values share
         parameter = link.forward(raw)
         torch.testing.assert_close(link.forward(link.inverse(parameter)), parameter)
     else:
+        raw = raw[:2] if link.name == "cloglog" else raw  # 1 - 2e-24 is 1
         torch.testing.assert_close(link.inverse(link.forward(raw)), raw, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", ["logit", "probit", "cloglog", "tanh", "ordered", "unit", "softmax", "softplus"])
+def test_links_and_their_slopes_are_finite_far_out(name, dtype):
+    raw = torch.tensor([[0.0, 0.0, 0.0], [-1e30, 0.0, 1e30], [-100.0, 100.0, 1e3]], dtype=dtype, requires_grad=True)
+    parameter = find_link(name).forward(raw)
+    first, *others = (torch.autograd.grad(parameter[..., k].sum(), raw, retain_graph=True)[0] for k in range(3))
+    for value in (parameter, first, *others):
+        assert value.isfinite().all()
+    if name in ("logit", "probit", "cloglog", "tanh"):
+        low = -1.0 if name == "tanh" else 0.0
+        assert parameter[1].tolist()[0] == low
+        assert parameter[1].tolist()[2] == 1.0
+
+
+def test_links_of_an_interval_give_the_functions_of_that_name():
+    raw = [-3.0, -0.5, 0.0, 2.0]
+    exact = {
+        "probit": lambda x: mpmath.ncdf(x),
+        "cloglog": lambda x: 1 - mpmath.exp(-mpmath.exp(x)),
+        "tanh": lambda x: mpmath.tanh(x),
+    }
+    for name, function in exact.items():
+        found = find_link(name).forward(torch.tensor(raw, dtype=torch.float64))
+        torch.testing.assert_close(
+            found, torch.tensor([float(function(x)) for x in raw], dtype=torch.float64), rtol=1e-14, atol=0
+        )
+        slope = torch.func.vmap(torch.func.grad(find_link(name).forward))(torch.tensor(raw, dtype=torch.float64))
+        torch.testing.assert_close(
+            slope,
+            torch.tensor([float(mpmath.diff(function, x)) for x in raw], dtype=torch.float64),
+            rtol=1e-12,
+            atol=0,
+        )
+
+
+def test_an_ordered_vector_increases_and_a_unit_vector_has_length_1():
+    raw = torch.randn(50, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    ordered, unit = find_link("ordered").forward(raw), find_link("unit").forward(raw)
+    assert (ordered.diff(dim=-1) > 0).all()
+    torch.testing.assert_close(ordered[:, 0], raw[:, 0])
+    torch.testing.assert_close(unit.square().sum(-1), torch.ones(50, dtype=torch.float64))
+    torch.testing.assert_close(unit * raw.norm(dim=-1, keepdim=True), raw)  # the raw vector's own direction
+    origin = torch.zeros(3, requires_grad=True)
+    unit = find_link("unit").forward(origin)
+    (slope,) = torch.autograd.grad(unit[0], origin)
+    assert unit.tolist() == pytest.approx([3**-0.5] * 3)
+    assert slope[0] > 0  # training can leave a start at 0
+    for name in ("ordered", "unit"):
+        assert find_link(name).forward(torch.zeros(0, 3)).shape == (0, 3)
+        with pytest.raises(ValueError, match=rf"'{name}' is one of vectors and got the number 1; give torch\.tensor"):
+            learned(1.0, name, size=3)("cutpoints", None)
+
+
+@pytest.mark.parametrize("law", [D.OrderedLogistic, D.OrderedProbit, D.OrderedCloglog])
+def test_cutpoints_are_learned_or_predicted_without_naming_a_link(law):
+    likelihood = lk.Family(law, predictor=predicted(), cutpoints=learned(size=3))
+    assert (likelihood.width, likelihood.rank) == (1, 0)
+    raw, y = torch.randn(5), torch.tensor([0, 1, 2, 3, 3])
+    lk.NLL(likelihood)(raw, y).backward()
+    assert (likelihood.sources["cutpoints"].raw.grad != 0).all()
+    likelihood.check(y)
+    with pytest.raises(ValueError, match="the integers 0 to 3"):
+        likelihood.check(y + 1)
+    assert eval(likelihood.code()).code() == likelihood.code()
+    start = torch.tensor([-1.0, 0.5])
+    torch.testing.assert_close(
+        lk.Family(law, predictor=predicted(), cutpoints=learned(start))(raw).log_prob(y[:1]),
+        law(raw, start).log_prob(y[:1]),
+    )
+    with pytest.raises(ValueError, match="inside the parameter's space"):
+        lk.Family(law, predictor=predicted(), cutpoints=learned(-start))
+    assert lk.Family(law, predictor=predicted(), cutpoints=predicted(size=3)).width == 4
+
+
+def test_a_mean_direction_is_predicted_or_learned_without_naming_a_link():
+    likelihood = lk.Family(D.VonMisesFisher, loc=predicted(size=3), concentration=learned())
+    assert (likelihood.width, likelihood.rank) == (3, 1)
+    raw = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    y = torch.nn.functional.normalize(raw, dim=-1)
+    torch.testing.assert_close(lk.NLL(likelihood)(raw, y), -D.VonMisesFisher(y, 1.0).log_prob(y).mean())
+    for one in (likelihood, lk.Family(D.VonMisesFisher, loc=predicted(), concentration=1.0)):
+        one.check(y)
+        with pytest.raises(ValueError, match="must be in the unit vectors"):
+            one.check(2.0 * y)
+    lone = lk.Family(D.VonMisesFisher, loc=learned(size=2), concentration=predicted())
+    assert lone(torch.zeros(4)).log_prob(torch.tensor([0.6, 0.8])).shape == (4,)
 
 
 def test_softplus_keeps_its_digits_where_torchs_default_loses_nine():
@@ -109,7 +200,8 @@ def test_softplus_keeps_its_digits_where_torchs_default_loses_nine():
 def test_default_links_follow_the_constraint():
     c = torch.distributions.constraints
     names = {c.real: "identity", c.positive: "log", c.nonnegative: "log", c.unit_interval: "logit", c.simplex: "softmax",
-             c.real_vector: "identity"}  # fmt: skip
+             c.real_vector: "identity", pyro.distributions.constraints.ordered_vector: "ordered",
+             pyro.distributions.constraints.sphere: "unit"}  # fmt: skip
     for constraint, name in names.items():
         assert default_link(constraint).name == name
     above = default_link(c.greater_than(2.0))

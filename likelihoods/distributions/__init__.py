@@ -44,6 +44,7 @@ from likelihoods.distributions.normal import Normal
 from likelihoods.distributions.ordered import OrderedCloglog, OrderedLogistic, OrderedProbit
 from likelihoods.distributions.pareto import Pareto
 from likelihoods.distributions.poisson import Poisson
+from likelihoods.distributions.squared_epsilon_insensitive import SquaredEpsilonInsensitive
 from likelihoods.distributions.student_t import StudentT
 from likelihoods.distributions.truncated import Truncated
 from likelihoods.distributions.tweedie import Tweedie
@@ -100,6 +101,7 @@ __all__ = [
     "OrderedProbit",
     "Pareto",
     "Poisson",
+    "SquaredEpsilonInsensitive",
     "StudentT",
     "Truncated",
     "Tweedie",

@@ -8,7 +8,7 @@ nodes are constants.
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -85,7 +85,7 @@ def barron_log_normalizer(alpha: Tensor) -> Tensor:
     return torch.logsumexp(log_weight - loss, -1).to(alpha.dtype)
 
 
-class Barron(Univariate, TorchDistribution):  # type: ignore[misc]
+class Barron(Univariate, TorchDistribution):
     r"""Barron's law, with density exp(-ρ(z)) / (scale·Z(alpha)), z = (y - loc) / scale.
 
     ρ(z) = (b/alpha)·((1 + z²/b)^(alpha/2) - 1), b = \|alpha - 2\|, is Barron's general robust loss: alpha = 2 is the normal
@@ -105,7 +105,7 @@ class Barron(Univariate, TorchDistribution):  # type: ignore[misc]
     tensor([ -1.1855, -10.2354])
     """
 
-    arg_constraints: ClassVar = {
+    arg_constraints = {
         "loc": constraints.real,
         "scale": constraints.positive,
         "alpha": constraints.nonnegative,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from pyro.distributions import TorchDistribution
@@ -27,7 +27,7 @@ class OneOf(constraints.Constraint):
         return (equal.flatten(value.dim() - self.event_dim + 1).all(-1) if self.event_dim else equal).any(0)
 
 
-class LabelNormalized(TorchDistribution):  # type: ignore[misc]  # Pyro has no types
+class LabelNormalized(TorchDistribution):
     r"""P(k) = exp(-energy(raw, k)) / Z(raw) over labels k, with Z(raw) = Σ_k exp(-energy(raw, k)).
 
     Args:
@@ -45,7 +45,7 @@ class LabelNormalized(TorchDistribution):  # type: ignore[misc]  # Pyro has no t
     tensor([-0.3133, -1.3133,    -inf])
     """
 
-    arg_constraints: ClassVar = {"raw": constraints.real_vector}
+    arg_constraints = {"raw": constraints.real_vector}
     has_enumerate_support = True
 
     def __init__(
@@ -66,7 +66,7 @@ class LabelNormalized(TorchDistribution):  # type: ignore[misc]  # Pyro has no t
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> LabelNormalized:
         """Return the distribution with raw expanded to ``batch_shape``."""
-        new = self._get_checked_instance(LabelNormalized, _instance)
+        new: LabelNormalized = Distribution._get_checked_instance(self, LabelNormalized, _instance)
         new.energy, new.labels = self.energy, self.labels
         new.raw = self.raw.expand((*batch_shape, self.raw.shape[-1]))
         Distribution.__init__(new, torch.Size(batch_shape), self.event_shape, validate_args=False)
@@ -114,7 +114,8 @@ class LabelNormalized(TorchDistribution):  # type: ignore[misc]  # Pyro has no t
 
     def entropy(self) -> Tensor:
         """Return the entropy in nats."""
-        return torch.special.entr(self.probs).sum(-1)
+        each: Tensor = torch.special.entr(self.probs)
+        return each.sum(-1)
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """Return every label, ``(K, *batch, *event)``, or with ones for the batch."""
@@ -126,7 +127,8 @@ class LabelNormalized(TorchDistribution):  # type: ignore[misc]  # Pyro has no t
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:
         """Draw labels, ``(*sample_shape, *batch, *event)``."""
         with torch.no_grad():
-            return self.labels[torch.distributions.Categorical(logits=self.logits).sample(torch.Size(sample_shape))]
+            index: Tensor = torch.distributions.Categorical(logits=self.logits).sample(torch.Size(sample_shape))
+            return self.labels[index]
 
     def _energies(self) -> Tensor:
         """Return the energy of every label, ``(K, *batch)``."""
@@ -134,4 +136,5 @@ class LabelNormalized(TorchDistribution):  # type: ignore[misc]  # Pyro has no t
         return energies.expand(len(self.labels), *self.batch_shape)
 
     def _moment(self, values: Tensor) -> Tensor:
-        return torch.tensordot(self.probs, values.to(self.raw.dtype), 1)
+        moment: Tensor = torch.tensordot(self.probs, values.to(self.raw.dtype), 1)
+        return moment

@@ -3,9 +3,10 @@
 Nothing depends on this table but speed: with it empty, every test still passes.
 """
 
+from likelihoods.kernels.amounts import AMOUNTS
 from likelihoods.kernels.labels import LABELS
 from likelihoods.kernels.numbers import NUMBERS
 
-KERNELS = NUMBERS | LABELS
+KERNELS = NUMBERS | LABELS | AMOUNTS
 
 __all__ = ["KERNELS"]

@@ -193,7 +193,9 @@ class _Model:
             name: part.reshape(len(u), *self.learned[name].shape)
             for name, part in zip(self.learned, learned, strict=True)
         }
-        return -functional_call(self.likelihood, values, (raw,)).log_prob(self.y.repeat(len(u) // len(self.y)))
+        law = functional_call(self.likelihood, values, (raw,))
+        log_prob: Tensor = law.log_prob(self.y.repeat(len(u) // len(self.y)))
+        return -log_prob
 
     def squared(self, theta: Tensor) -> Tensor:
         """Return the mean squared row gradient of each entry of u."""

@@ -94,7 +94,7 @@ def interior(law: Distribution) -> Tensor:
     for name, constraint in declared.items():
         check: Any = constraint.check
         value = vars(law).get(name)  # as torch's validation: what is computed from other parameters is not checked
-        if not isinstance(value, Tensor) or constraints.is_dependent(constraint):  # type: ignore[no-untyped-call]
+        if not isinstance(value, Tensor) or constraints.is_dependent(constraint):
             continue
         allowed = check(value)
         if not constraint.is_discrete and constraint.event_dim == 0:

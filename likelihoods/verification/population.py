@@ -33,6 +33,8 @@ def elicits(setting: Setting) -> tuple[float, float, str]:
 
 def _error(setting: Setting, values: Tensor, weights: Tensor) -> float:
     functional = setting.entry.elicits
+    if functional.of_population is None or functional.of_law is None:
+        raise not_available("a population of the family's own is not drawn yet")
     law = setting.law(torch.from_numpy(_minimiser(_expected(setting, values, weights), setting)))
     wanted = functional.of_population(values, weights, **setting.options)
     try:
