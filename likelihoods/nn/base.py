@@ -143,7 +143,7 @@ class Derived(nn.Module, abc.ABC):
         Args:
             inputs: those of ``forward``.
         """
-        case = self._case(*inputs)
+        case = checked(self._case(*inputs))
         relation = case.row.relation
         nll = relation.nll(case.row.model, case.raw, case.target)
         if case.labels:
@@ -162,7 +162,7 @@ class Derived(nn.Module, abc.ABC):
         Raises:
             ValueError: shapes that do not fit each other; nothing is broadcast.
         """
-        case = self._case(*inputs)
+        case = checked(self._case(*inputs))
         relation = case.row.relation
         evaluate = relation.terms if case.elementwise and isinstance(relation, Expected) else relation.loss
         value = evaluate(case.row.model, case.raw, case.target)
@@ -226,6 +226,17 @@ def _same(made: dict[str, Any], options: dict[str, Any]) -> bool:
         made[name] is value or not (isinstance(value, Tensor) or isinstance(made[name], Tensor) or made[name] != value)
         for name, value in options.items()
     )
+
+
+def checked(case: Case) -> Case:
+    """Return the case, or raise ValueError where the prediction is for targets of another shape."""
+    rows = case.row.model.rows(case.row.relation.outcome(case.target))
+    if case.raw.shape[:-1] != rows:
+        raise ValueError(
+            f"The prediction is for targets of shape {tuple(case.raw.shape[:-1])}, but these have shape {tuple(rows)}: give both "
+            f"the same. (Nothing is broadcast with strict=True.)"
+        )
+    return case
 
 
 def paired(raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
