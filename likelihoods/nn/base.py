@@ -96,10 +96,11 @@ class Derived(nn.Module, abc.ABC):
         super().__init__(*args, **kwargs)
         self.strict = strict
         self._made: dict[tuple[str, ...], Row] = {}
+        self._make()
 
     @abc.abstractmethod
-    def _row(self) -> Row:
-        """Return the row, for targets of the usual kind."""
+    def _row(self, soft: bool = False) -> Row:
+        """Return the row for targets of the usual kind, or for probabilities in their place where there is such a row."""
 
     @abc.abstractmethod
     def _raw(self, *predictions: Any) -> Tensor:
@@ -202,8 +203,23 @@ class Derived(nn.Module, abc.ABC):
             made = self._made[key] = row(name, **options)
         return made
 
+    def _make(self) -> None:
+        # torch.compile cannot make a row while it traces a call
+        if self.strict:
+            self._row()
+            self._row(soft=True)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Any:
+        super()._apply(*args, **kwargs)
+        self._make()  # .to() may have replaced a weight
+        return self
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_made": {}}  # a row is made anew: some hold functions that cannot be pickled
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._make()
 
     def __prepare_scriptable__(self) -> nn.Module:
         """Return torch's own module to torch.jit.script; its value is the same.

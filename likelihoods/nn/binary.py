@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import abc
 from typing import Any, final
 
 from torch import Tensor, nn
@@ -16,10 +15,6 @@ class Grey(Derived):
 
     weight: Tensor | None
 
-    @abc.abstractmethod
-    def _soft(self) -> Row:
-        """Return the row for targets that are probabilities."""
-
     def _raw(self, *predictions: Any) -> Tensor:
         (prediction,) = predictions
         raw: Tensor = prediction.unsqueeze(-1)
@@ -27,7 +22,7 @@ class Grey(Derived):
 
     def _case(self, *inputs: Any) -> Case:
         prediction, target = inputs
-        return Case(self._soft(), *paired(prediction.unsqueeze(-1), target), weight=self.weight)
+        return Case(self._row(soft=True), *paired(prediction.unsqueeze(-1), target), weight=self.weight)
 
 
 @final
@@ -47,11 +42,8 @@ class BCELoss(Grey, nn.BCELoss):
         """Return the loss of probabilities, reduced; both of one shape, whatever it is."""
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
-    def _row(self) -> Row:
-        return self._named("bce", weight=self.weight)
-
-    def _soft(self) -> Row:
-        return self._named("bce", soft=True)
+    def _row(self, soft: bool = False) -> Row:
+        return self._named("bce", soft=True) if soft else self._named("bce", weight=self.weight)
 
 
 @final
@@ -70,11 +62,9 @@ class BCEWithLogitsLoss(Grey, nn.BCEWithLogitsLoss):
         """Return the loss of log-odds, reduced; both of one shape, whatever it is."""
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
-    def _row(self) -> Row:
-        return self._named("bce_with_logits", weight=self.weight, pos_weight=self.pos_weight)
-
-    def _soft(self) -> Row:
-        return self._named("bce_with_logits", pos_weight=self.pos_weight, soft=True)
+    def _row(self, soft: bool = False) -> Row:
+        given = {"soft": True} if soft else {"weight": self.weight}
+        return self._named("bce_with_logits", pos_weight=self.pos_weight, **given)
 
 
 @final
@@ -92,5 +82,5 @@ class SoftMarginLoss(OneNumber, nn.SoftMarginLoss):
         """Return log(1 + exp(-target * input)), reduced; both of one shape, whatever it is."""
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("soft_margin")

@@ -35,7 +35,7 @@ class NLLLoss(Derived, nn.NLLLoss):
         """Return the loss of log-probabilities ``(N, C, d1, …)`` or ``(C)`` and classes ``(N, d1, …)`` or ``()``, reduced."""
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("nll", weight=self.weight, ignore_index=self.ignore_index)
 
     def _raw(self, *predictions: Any) -> Tensor:
@@ -80,10 +80,11 @@ class CrossEntropyLoss(Derived, nn.CrossEntropyLoss):
         """
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
-    def _row(self) -> Row:
-        return self._named(
-            "cross_entropy", weight=self.weight, label_smoothing=self.label_smoothing, ignore_index=self.ignore_index
-        )
+    def _row(self, soft: bool = False) -> Row:
+        given = {"weight": self.weight, "label_smoothing": self.label_smoothing}
+        if soft:
+            return self._named("soft_cross_entropy", **given)
+        return self._named("cross_entropy", ignore_index=self.ignore_index, **given)
 
     def _raw(self, *predictions: Any) -> Tensor:
         return classes_last(*predictions)
@@ -92,8 +93,7 @@ class CrossEntropyLoss(Derived, nn.CrossEntropyLoss):
         scores, target = inputs
         if target.shape != scores.shape:
             return Case(self._row(), classes_last(scores), target)
-        soft = self._named("soft_cross_entropy", weight=self.weight, label_smoothing=self.label_smoothing)
-        return Case(soft, *paired(classes_last(scores), classes_last(target)))
+        return Case(self._row(soft=True), *paired(classes_last(scores), classes_last(target)))
 
 
 @final
@@ -115,7 +115,7 @@ class KLDivLoss(Derived, nn.KLDivLoss):
         """Return the divergence of the input, log-probabilities, from the target, probabilities or their logarithms."""
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("kl_div", log_target=self.log_target)
 
     def _raw(self, *predictions: Any) -> Tensor:
@@ -151,7 +151,7 @@ class AdaptiveLogSoftmaxWithLoss(Derived, nn.AdaptiveLogSoftmaxWithLoss):
         output = self._row().model.log_prob(self._raw(input_), target_)
         return ADAPTIVE(output, self.derived(input_, target_))
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("adaptive_log_softmax", cutoffs=tuple(self.cutoffs))
 
     def _raw(self, *predictions: Any) -> Tensor:

@@ -28,7 +28,7 @@ class HingeEmbeddingLoss(OneNumber, nn.HingeEmbeddingLoss):
         """Return the loss of distances of any shape and labels 1 (alike) or -1, reduced."""
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("hinge_embedding", margin=self.margin)
 
 
@@ -50,7 +50,7 @@ class CosineEmbeddingLoss(Derived, nn.CosineEmbeddingLoss):
         """Return the loss of inputs ``(N, D)`` or ``(D)`` and labels 1 (alike) or -1, ``(N)`` or ``()``, reduced."""
         return self.derived(input1, input2, target) if self.strict else super().forward(input1, input2, target)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("cosine_embedding", margin=self.margin)
 
     def _raw(self, *predictions: Any) -> Tensor:
@@ -80,7 +80,7 @@ class MarginRankingLoss(Derived, nn.MarginRankingLoss):
         """Return the loss of scores of one shape and labels 1 (the first ranks higher) or -1, reduced."""
         return self.derived(input1, input2, target) if self.strict else super().forward(input1, input2, target)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("margin_ranking", margin=self.margin)
 
     def _raw(self, *predictions: Any) -> Tensor:
@@ -129,7 +129,7 @@ class TripletMarginLoss(Triplet, nn.TripletMarginLoss):
         """Return the loss of inputs ``(N, D)`` or ``(D)``, reduced."""
         return self.derived(anchor, positive, negative) if self.strict else super().forward(anchor, positive, negative)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("triplet_margin", margin=self.margin)
 
     def _distance(self, one: Tensor, other: Tensor) -> Tensor:
@@ -151,7 +151,7 @@ class TripletMarginWithDistanceLoss(Triplet, nn.TripletMarginWithDistanceLoss):
         """Return the loss of inputs that the distance takes, reduced."""
         return self.derived(anchor, positive, negative) if self.strict else super().forward(anchor, positive, negative)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("triplet_margin", margin=self.margin)
 
     def _distance(self, one: Tensor, other: Tensor) -> Tensor:

@@ -23,11 +23,12 @@ class LinearCrossEntropyLoss(Derived, nn.LinearCrossEntropyLoss):
         """Return the loss of inputs ``(N, in_features)`` or ``(in_features)``, reduced; targets as CrossEntropyLoss's."""
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
+        given = {"weight": self.weight, "label_smoothing": self.label_smoothing}
+        if soft:
+            return self._named("soft_cross_entropy", **given)
         ignore = MISSING if self.ignore_index is None else self.ignore_index
-        return self._named(
-            "cross_entropy", weight=self.weight, label_smoothing=self.label_smoothing, ignore_index=ignore
-        )
+        return self._named("cross_entropy", ignore_index=ignore, **given)
 
     def _raw(self, *predictions: Any) -> Tensor:
         return classes_last(self._scores(*predictions))
@@ -37,8 +38,7 @@ class LinearCrossEntropyLoss(Derived, nn.LinearCrossEntropyLoss):
         scores = self._scores(given)
         if target.shape != scores.shape:
             return Case(self._row(), classes_last(scores), target)
-        soft = self._named("soft_cross_entropy", weight=self.weight, label_smoothing=self.label_smoothing)
-        return Case(soft, *paired(classes_last(scores), classes_last(target)))
+        return Case(self._row(soft=True), *paired(classes_last(scores), classes_last(target)))
 
     def _scores(self, given: Tensor) -> Tensor:
         scores: Tensor = self.linear(given)

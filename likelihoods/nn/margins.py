@@ -33,7 +33,7 @@ class MultiMarginLoss(OfScores, nn.MultiMarginLoss):
         """Return the loss of scores ``(N, C)`` or ``(C)`` and classes ``(N)`` or ``()``, reduced."""
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("multi_margin", p=self.p, margin=self.margin, weight=self.weight)
 
     def _case(self, *inputs: Any) -> Case:
@@ -57,7 +57,7 @@ class MultiLabelMarginLoss(OfScores, nn.MultiLabelMarginLoss):
         """Return the loss of scores ``(N, C)`` or ``(C)`` and lists of classes of that shape, each ended by -1, reduced."""
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("multi_label_margin")
 
     def _case(self, *inputs: Any) -> Case:
@@ -86,7 +86,9 @@ class MultiLabelSoftMarginLoss(OfScores, nn.MultiLabelSoftMarginLoss):
         """Return the loss of log-odds ``(..., C)`` and targets of 0 and 1 of that shape, reduced."""
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
+        if soft:
+            return self._named("bce_with_logits", soft=True)
         labels = self._named("multi_label_soft_margin")
         if self.weight is None:
             return labels
@@ -95,5 +97,5 @@ class MultiLabelSoftMarginLoss(OfScores, nn.MultiLabelSoftMarginLoss):
 
     def _case(self, *inputs: Any) -> Case:
         scores, target = inputs
-        each = self._named("bce_with_logits", soft=True)  # a target may be a probability
-        return Case(each, *paired(scores.unsqueeze(-1), target), weight=self.weight, labels=True)
+        # a target may be a probability
+        return Case(self._row(soft=True), *paired(scores.unsqueeze(-1), target), weight=self.weight, labels=True)

@@ -37,7 +37,7 @@ class L1Loss(OneNumber, nn.L1Loss):
         """Return |input - target|, reduced; both of one shape, whatever it is."""
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("l1")
 
 
@@ -56,7 +56,7 @@ class MSELoss(OneNumber, nn.MSELoss):
         """Return (input - target)², reduced; both of one shape, whatever it is."""
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("mse")
 
 
@@ -72,7 +72,7 @@ class SmoothL1Loss(OneNumber, nn.SmoothL1Loss):
         """Return the loss, reduced; both of one shape, whatever it is."""
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("smooth_l1", beta=self.beta) if self.beta else self._named("l1")
 
 
@@ -88,7 +88,7 @@ class HuberLoss(OneNumber, nn.HuberLoss):
         """Return the loss, reduced; both of one shape, whatever it is."""
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("huber", delta=self.delta)
 
 
@@ -109,7 +109,7 @@ class PoissonNLLLoss(OneNumber, nn.PoissonNLLLoss):
         """Return the loss, reduced; both of one shape, whatever it is."""
         return self.derived(log_input, target) if self.strict else super().forward(log_input, target)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("poisson_nll", log_input=self.log_input, full=self.full, eps=self.eps)
 
 
@@ -139,7 +139,7 @@ class GaussianNLLLoss(Derived, nn.GaussianNLLLoss):
         """
         return self.derived(input, target, var) if self.strict else super().forward(input, target, var)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("gaussian_nll", full=self.full, eps=self.eps)
 
     def _raw(self, *predictions: Any) -> Tensor:

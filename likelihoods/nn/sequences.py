@@ -39,7 +39,7 @@ class CTCLoss(Derived, nn.CTCLoss):
         given = (log_probs, targets, input_lengths, target_lengths)
         return self.derived(*given) if self.strict else super().forward(*given)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("ctc", blank=self.blank, per_label=self.reduction == "mean")
 
     def _raw(self, *predictions: Any) -> Tensor:

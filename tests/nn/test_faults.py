@@ -95,7 +95,9 @@ def test_bce_is_cut_at_100_nats():
 def test_poisson_with_stirling_is_not_the_likelihood():
     zero, two = torch.zeros(1, dtype=torch.float64), torch.tensor([2.0], dtype=torch.float64)
     loss = nn.PoissonNLLLoss(full=True)
-    torch.testing.assert_close(loss.nll(zero, two), torch.tensor(1 + math.log(2), dtype=torch.float64), rtol=1e-15, atol=0)
+    torch.testing.assert_close(
+        loss.nll(zero, two), torch.tensor(1 + math.log(2), dtype=torch.float64), rtol=1e-15, atol=0
+    )
     assert math.isclose(float(loss(zero, two) - loss.nll(zero, two)), -0.0413407, abs_tol=1e-7)
 
 
@@ -175,7 +177,9 @@ def test_class_weights_tilt_and_untilt():
 
     def expected():
         optimizer.zero_grad()
-        each = torch.stack([torch.nn.CrossEntropyLoss(loss.weight, reduction="sum")(scores, torch.tensor(k)) for k in (0, 1)])
+        each = torch.stack(
+            [torch.nn.CrossEntropyLoss(loss.weight, reduction="sum")(scores, torch.tensor(k)) for k in (0, 1)]
+        )
         value = (truth * each).sum()
         value.backward()
         return value
