@@ -31,4 +31,6 @@ def rows() -> Iterator[Row]:
             theirs = gradient(getattr(torch.nn, name)(), *inputs)
             for strict in (False, True):
                 what = f"{name}(strict=True)" if strict else f"{name}()"
-                yield compare(what, f"torch.nn.{name}", size, gradient(getattr(nn, name)(strict=strict), *inputs), theirs)
+                yield compare(
+                    what, f"torch.nn.{name}", size, gradient(getattr(nn, name)(strict=strict), *inputs), theirs
+                )

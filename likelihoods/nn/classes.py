@@ -63,7 +63,7 @@ class CrossEntropyLoss(Derived, nn.CrossEntropyLoss):
     """torch.nn.CrossEntropyLoss: the row ``cross_entropy``; ``soft_cross_entropy`` where the targets are probabilities.
 
     Where every target is ignored, torch's mean is NaN; the derivation's is 0. With class weights the law that is learned is
-    not the data's: ``.relation.untilt(law)`` gives that back.
+    not the data's: ``.relation.of.untilt(law)`` gives that back.
 
     >>> loss = CrossEntropyLoss(weight=torch.tensor([1.0, 3.0]))
     >>> scores, target = torch.zeros(1, 2), torch.tensor([1])

@@ -86,7 +86,7 @@ def numbers(name) -> Iterator[Case]:
     for option in grids[name]:
         positive = counts and not option["log_input"]
         makers = elementwise(
-            (lambda *s: real(*s).exp().round()) if counts else lambda *s: real(*s, scale=1.0) + 0.3,
+            (lambda *s: real(*s, scale=1.0).exp().round()) if counts else lambda *s: real(*s, scale=1.0) + 0.3,
             (lambda *s: real(*s).exp()) if positive else real,
         )
         more = REDUCTIONS if name == "HuberLoss" else REDUCTIONS + LEGACY

@@ -63,16 +63,12 @@ def test_the_derivation_gives_torchs_value_and_gradient(name):
         inputs = case.make(torch.float64)
         strict, theirs = case.build(nn, name, torch.float64, strict=True), case.build(torch.nn, name, torch.float64)
         wanted = value_and_gradient(theirs, inputs)
-        for call in (strict, strict.derived):
-            given = value_and_gradient(strict, inputs, call)
-            if call == strict.derived and name == "AdaptiveLogSoftmaxWithLoss":  # the loss alone
-                given, wanted = given[0], wanted[0][1:]
-                torch.testing.assert_close(given, wanted, rtol=1e-12, atol=1e-12)
-                continue
-            for ours, oracle in zip(given, wanted, strict=True):
-                for a, b in zip(ours, oracle, strict=True):
-                    torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12, msg=lambda m: f"{case}: {m}")  # noqa: B023
-                    assert a.shape == b.shape
+        given = value_and_gradient(strict, inputs)
+        for ours, oracle in zip(given, wanted, strict=True):
+            for a, b in zip(ours, oracle, strict=True):
+                torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12, msg=lambda m: f"{case}: {m}")  # noqa: B023
+                assert a.shape == b.shape
+        assert torch.equal(strict.derived(*inputs), given[0][-1])
         compared += 1
     assert compared
 
@@ -86,7 +82,7 @@ def test_the_derivation_in_float32(name):
         theirs = case.build(torch.nn, name, torch.float32)
         inputs = case.make(torch.float32)
         for a, b in zip(scalars(strict(*inputs)), scalars(theirs(*inputs)), strict=True):
-            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4, msg=lambda m: f"{case}: {m}")  # noqa: B023
+            torch.testing.assert_close(a, b, msg=lambda m: f"{case}: {m}")  # noqa: B023
             assert a.dtype == torch.float32
 
 
