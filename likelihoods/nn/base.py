@@ -85,9 +85,10 @@ class Derived(nn.Module, abc.ABC):
         super().__init_subclass__(**kwargs)
         theirs = next((c for c in cls.__mro__ if c.__module__.startswith("torch.nn.modules.")), nn.Module)
         if theirs is not nn.Module:
-            _, *parameters = inspect.signature(theirs.__init__).parameters.values()  # type: ignore[misc]
+            signature = inspect.signature(theirs.__init__)  # type: ignore[misc]
+            _, *parameters = signature.parameters.values()
             strict = inspect.Parameter("strict", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=bool)
-            cls.__signature__ = inspect.Signature([*parameters, strict])  # type: ignore[attr-defined]
+            cls.__signature__ = signature.replace(parameters=[*parameters, strict])  # type: ignore[attr-defined]
             cls._theirs = theirs
 
     _theirs: type[nn.Module]
@@ -210,7 +211,7 @@ class Derived(nn.Module, abc.ABC):
             self._row(soft=True)
 
     def _apply(self, *args: Any, **kwargs: Any) -> Any:
-        super()._apply(*args, **kwargs)
+        super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
         self._make()  # .to() may have replaced a weight
         return self
 
@@ -218,7 +219,7 @@ class Derived(nn.Module, abc.ABC):
         return {**self.__dict__, "_made": {}}  # a row is made anew: some hold functions that cannot be pickled
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
         self._make()
 
     def __prepare_scriptable__(self) -> nn.Module:

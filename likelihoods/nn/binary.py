@@ -31,6 +31,7 @@ class BCELoss(Grey, nn.BCELoss):
 
     Torch cuts the loss at 100 nats; the derivation does not. ``weight`` multiplies each element's loss.
 
+    >>> import torch
     >>> loss = BCELoss()
     >>> loss(torch.tensor([0.25]), torch.tensor([1.0]))
     tensor(1.3863)
@@ -52,10 +53,12 @@ class BCEWithLogitsLoss(Grey, nn.BCEWithLogitsLoss):
 
     ``weight`` multiplies each element's loss. ``pos_weight`` shifts what is learned: see ``.relation``.
 
+    >>> import torch
     >>> loss = BCEWithLogitsLoss(pos_weight=torch.tensor(3.0))
     >>> loss(torch.zeros(1), torch.ones(1)), loss.nll(torch.zeros(1), torch.ones(1))
     (tensor(2.0794), tensor(0.6931))
-    >>> loss.relation.sentence()
+    >>> loss.relation.untilt(loss.likelihood(torch.tensor(3.0).log())).probs  # what a fair coin teaches, and the coin
+    tensor(0.5000)
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -73,6 +76,7 @@ class SoftMarginLoss(OneNumber, nn.SoftMarginLoss):
 
     Torch overflows where the product of both is below -88 in float32; the derivation does not.
 
+    >>> import torch
     >>> wrong, label = torch.tensor([-100.0]), torch.ones(1)
     >>> SoftMarginLoss()(wrong, label), SoftMarginLoss(strict=True)(wrong, label)
     (tensor(inf), tensor(100.))

@@ -19,16 +19,27 @@ def classes_last(x: Tensor) -> Tensor:
     return x.movedim(1, -1) if x.dim() > 1 else x
 
 
+def soft_case(row: Row, scores: Tensor, target: Tensor, *, ignoring: bool) -> Case:
+    """Return the call whose targets are probabilities, one for each score."""
+    if ignoring or not target.is_floating_point():
+        raise ValueError(
+            f"The target is {target.dtype} of the scores' own shape {tuple(scores.shape)}, so it holds the probabilities of the "
+            f"classes: give floating point and no ignore_index, or one class for each row: target.argmax(1) if it is one-hot."
+        )
+    return Case(row, *paired(classes_last(scores), classes_last(target)))
+
+
 class NLLLoss(Derived, nn.NLLLoss):
     """torch.nn.NLLLoss: the row ``nll``, a negative log-likelihood if the input is log-probabilities.
 
     Where every target is ignored, torch's mean is NaN; the derivation's is 0.
 
+    >>> import torch
     >>> log_p = torch.tensor([[0.25, 0.75]]).log()
     >>> NLLLoss()(log_p, torch.tensor([0]))
     tensor(1.3863)
     >>> NLLLoss()(log_p, torch.tensor([-100])), NLLLoss(strict=True)(log_p, torch.tensor([-100]))
-    (tensor(nan), tensor(-0.))
+    (tensor(nan), tensor(0.))
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -65,6 +76,7 @@ class CrossEntropyLoss(Derived, nn.CrossEntropyLoss):
     Where every target is ignored, torch's mean is NaN; the derivation's is 0. With class weights the law that is learned is
     not the data's: ``.relation.of.untilt(law)`` gives that back.
 
+    >>> import torch
     >>> loss = CrossEntropyLoss(weight=torch.tensor([1.0, 3.0]))
     >>> scores, target = torch.zeros(1, 2), torch.tensor([1])
     >>> loss(scores, target), loss.likelihood(scores).probs
@@ -91,9 +103,9 @@ class CrossEntropyLoss(Derived, nn.CrossEntropyLoss):
 
     def _case(self, *inputs: Any) -> Case:
         scores, target = inputs
-        if target.shape != scores.shape:
-            return Case(self._row(), classes_last(scores), target)
-        return Case(self._row(soft=True), *paired(classes_last(scores), classes_last(target)))
+        if target.shape == scores.shape:
+            return soft_case(self._row(soft=True), scores, target, ignoring=self.ignore_index >= 0)
+        return Case(self._row(), classes_last(scores), target)
 
 
 @final
@@ -104,6 +116,7 @@ class KLDivLoss(Derived, nn.KLDivLoss):
     mean over rows. Torch gives NaN where a log-target is -inf, or where a target is 0 and its log-probability -inf; the
     derivation gives the divergence.
 
+    >>> import torch
     >>> log_q, p = torch.tensor([[0.5, 0.5, 0.0]]).log(), torch.tensor([[1.0, 0.0, 0.0]])
     >>> KLDivLoss(reduction="batchmean")(log_q, p), KLDivLoss(reduction="batchmean", strict=True)(log_q, p)
     (tensor(nan), tensor(0.6931))
@@ -137,7 +150,8 @@ class AdaptiveLogSoftmaxWithLoss(Derived, nn.AdaptiveLogSoftmaxWithLoss):
 
     As in torch, a call returns a pair: ``output``, the log-probability of each target, and ``loss``; ``derived`` is the loss.
 
-    >>> loss = AdaptiveLogSoftmaxWithLoss(4, 6, [2, 4])
+    >>> import torch
+    >>> loss = AdaptiveLogSoftmaxWithLoss(4, 6, [2, 4], div_value=1.0)
     >>> loss.likelihood(torch.zeros(1, 4)).probs.sum(-1)
     tensor([1.], grad_fn=<SumBackward1>)
     """

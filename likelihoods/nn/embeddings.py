@@ -18,6 +18,7 @@ SQUARED_NORM = 1e-12  # torch adds it to each squared norm of a cosine
 class HingeEmbeddingLoss(OneNumber, nn.HingeEmbeddingLoss):
     """torch.nn.HingeEmbeddingLoss: the row ``hinge_embedding``, whose likelihood is normalised over the two labels.
 
+    >>> import torch
     >>> loss = HingeEmbeddingLoss()
     >>> distance, label = torch.tensor([0.5, 0.5]), torch.tensor([1.0, -1.0])
     >>> loss(distance, label), loss.nll(distance, label)
@@ -38,6 +39,7 @@ class CosineEmbeddingLoss(Derived, nn.CosineEmbeddingLoss):
 
     ``likelihood(input1, input2)`` is the law of the label: whether the pair is alike.
 
+    >>> import torch
     >>> loss = CosineEmbeddingLoss()
     >>> a, b = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 1.0]])
     >>> loss(a, b, torch.tensor([1.0]))
@@ -70,6 +72,7 @@ class MarginRankingLoss(Derived, nn.MarginRankingLoss):
 
     ``likelihood(input1, input2)`` is the law of the label: which of the two ranks higher.
 
+    >>> import torch
     >>> loss = MarginRankingLoss(margin=1.0)
     >>> first, second = torch.tensor([0.3]), torch.tensor([0.1])
     >>> loss(first, second, torch.tensor([1.0]))
@@ -119,6 +122,7 @@ class TripletMarginLoss(Triplet, nn.TripletMarginLoss):
     The distances are torch.pairwise_distance's, which adds ``eps`` to each difference. ``likelihood(anchor, positive,
     negative)`` is the law of which is closer.
 
+    >>> import torch
     >>> loss = TripletMarginLoss()
     >>> anchor, positive, negative = torch.zeros(1, 2), torch.ones(1, 2), 3 * torch.ones(1, 2)
     >>> loss(anchor, positive, negative), loss(anchor, negative, positive)
@@ -142,6 +146,7 @@ class TripletMarginWithDistanceLoss(Triplet, nn.TripletMarginWithDistanceLoss):
 
     ``likelihood(anchor, positive, negative)`` is the law of which is closer.
 
+    >>> import torch
     >>> loss = TripletMarginWithDistanceLoss(distance_function=lambda a, b: (a - b).abs().sum(-1))
     >>> loss(torch.zeros(1, 2), torch.ones(1, 2), 3 * torch.ones(1, 2))
     tensor(0.)
@@ -155,5 +160,5 @@ class TripletMarginWithDistanceLoss(Triplet, nn.TripletMarginWithDistanceLoss):
         return self._named("triplet_margin", margin=self.margin)
 
     def _distance(self, one: Tensor, other: Tensor) -> Tensor:
-        distance: Tensor = self.distance_function(one, other)
-        return distance
+        assert self.distance_function is not None  # torch's type allows it; its constructor puts a distance there
+        return self.distance_function(one, other)

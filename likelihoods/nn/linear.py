@@ -6,14 +6,15 @@ from typing import Any, final
 
 from torch import Tensor, nn
 
-from likelihoods.nn.base import Case, Derived, Row, paired
-from likelihoods.nn.classes import MISSING, classes_last
+from likelihoods.nn.base import Case, Derived, Row
+from likelihoods.nn.classes import MISSING, classes_last, soft_case
 
 
 @final
 class LinearCrossEntropyLoss(Derived, nn.LinearCrossEntropyLoss):
     """torch.nn.LinearCrossEntropyLoss: the row ``cross_entropy`` of its own linear layer's scores.
 
+    >>> import torch
     >>> loss = LinearCrossEntropyLoss(2, 3)
     >>> loss.likelihood(torch.zeros(1, 2)).probs
     tensor([[0.3333, 0.3333, 0.3333]], grad_fn=<SoftmaxBackward0>)
@@ -36,9 +37,9 @@ class LinearCrossEntropyLoss(Derived, nn.LinearCrossEntropyLoss):
     def _case(self, *inputs: Any) -> Case:
         given, target = inputs
         scores = self._scores(given)
-        if target.shape != scores.shape:
-            return Case(self._row(), classes_last(scores), target)
-        return Case(self._row(soft=True), *paired(classes_last(scores), classes_last(target)))
+        if target.shape == scores.shape:
+            return soft_case(self._row(soft=True), scores, target, ignoring=self.ignore_index is not None)
+        return Case(self._row(), classes_last(scores), target)
 
     def _scores(self, given: Tensor) -> Tensor:
         scores: Tensor = self.linear(given)

@@ -24,6 +24,7 @@ class OfScores(Derived):
 class MultiMarginLoss(OfScores, nn.MultiMarginLoss):
     """torch.nn.MultiMarginLoss: the row ``multi_margin``, whose likelihood is normalised over the classes.
 
+    >>> import torch
     >>> loss = MultiMarginLoss()
     >>> loss(torch.tensor([[0.5, 0.0, 0.2]]), torch.tensor([0]))
     tensor(0.4000)
@@ -45,6 +46,7 @@ class MultiMarginLoss(OfScores, nn.MultiMarginLoss):
 class MultiLabelMarginLoss(OfScores, nn.MultiLabelMarginLoss):
     """torch.nn.MultiLabelMarginLoss: the row ``multi_label_margin``, whose likelihood is normalised over all sets of classes.
 
+    >>> import torch
     >>> loss = MultiLabelMarginLoss()
     >>> scores, classes = torch.tensor([[0.1, 0.2, 0.4, 0.8]]), torch.tensor([[3, 0, -1, 1]])  # 3 and 0; -1 ends the list
     >>> loss(scores, classes)
@@ -77,6 +79,7 @@ class MultiLabelSoftMarginLoss(OfScores, nn.MultiLabelSoftMarginLoss):
 
     With ``weight`` the relation is that of one label.
 
+    >>> import torch
     >>> loss = MultiLabelSoftMarginLoss()
     >>> loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])), loss.nll(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]))
     (tensor(0.6931), tensor(1.3863))

@@ -21,6 +21,7 @@ class CTCLoss(Derived, nn.CTCLoss):
     that slopes are right whether or not a log-softmax came before; torch's are those of a log-softmax in any case
     (https://github.com/pytorch/pytorch/issues/52241). Values are the same.
 
+    >>> import torch
     >>> log_probs = torch.full((2, 1, 3), 1 / 3).log()  # two frames, one input, three labels with the blank
     >>> loss = CTCLoss()
     >>> loss(log_probs, torch.tensor([[1]]), (2,), (1,)).exp()  # three of nine paths

@@ -183,10 +183,10 @@ def adaptive() -> Iterator[Case]:
     for option in options([{}, {"head_bias": True}], [{}, {"div_value": 2.0}]):
         for cutoffs in ([2], [2, 5]):
             for layout in ((), (6,)):
-                x = real(*layout, 8)
+                x = real(*layout, 16)
                 torch.manual_seed(1)
                 y = torch.randint(9, layout)
-                yield Case(option, lambda dtype, x=x, y=y: (grad(x, dtype), y), (8, 9, cutoffs))
+                yield Case(option, lambda dtype, x=x, y=y: (grad(x, dtype), y), (16, 9, cutoffs))
 
 
 def divergence() -> Iterator[Case]:

@@ -122,7 +122,7 @@ def test_divergence():
 
 
 def test_layers_of_their_own():
-    adaptive = nn.AdaptiveLogSoftmaxWithLoss(3, 9, [2, 5], head_bias=True).double()
+    adaptive = nn.AdaptiveLogSoftmaxWithLoss(3, 9, [2, 5], div_value=1.0, head_bias=True).double()
     law = adaptive.likelihood(PREDICTION)
     close(law.logits, adaptive.log_prob(PREDICTION))  # torch's
     assert torch.equal(law.logits.argmax(-1), adaptive.predict(PREDICTION))

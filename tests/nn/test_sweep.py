@@ -90,6 +90,7 @@ def test_the_derivation_in_float32(name):
 def test_signature_class_and_state(name):
     ours, theirs = getattr(nn, name), getattr(torch.nn, name)
     signature = inspect.signature(ours)
+    assert signature.return_annotation == inspect.signature(theirs).return_annotation
     *rest, strict = signature.parameters.values()
     assert rest == list(inspect.signature(theirs).parameters.values())
     assert (strict.name, strict.default, strict.kind) == ("strict", False, inspect.Parameter.KEYWORD_ONLY)

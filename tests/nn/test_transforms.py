@@ -117,6 +117,15 @@ def test_bad_inputs_are_torchs_errors_and_errors_of_the_derivation(name):
         getattr(nn, name)(strict=True)(*BAD[name])
 
 
+@pytest.mark.parametrize(
+    ("options", "target"), [({"ignore_index": 1}, torch.full((2, 3), 1 / 3)), ({}, torch.ones(2, 3, dtype=torch.long))]
+)
+def test_probabilities_as_targets_that_are_none(options, target):
+    for strict in (False, True):
+        with pytest.raises((RuntimeError, ValueError), match="floating point"):
+            nn.CrossEntropyLoss(strict=strict, **options)(torch.zeros(2, 3), target)
+
+
 CONSTRUCTIONS = [
     ("MultiMarginLoss", {"p": 3}),
     ("MultiMarginLoss", {"weight": torch.ones(2, 2)}),
