@@ -93,7 +93,7 @@ class Numeric(Univariate, TorchDistribution):
 
     def _panels(self) -> Tensor:
         """Return the edges of the panels on the line, ``(rows, n + 1)``: one row if they serve all."""
-        if 0 in self._batch_shape:
+        if 0 in self._batch_shape and not (self.location and self.temperature.numel() == 1):
             return torch.zeros(0, 2, dtype=torch.float64, device=self.loc.device)
         with torch.no_grad():
             loc, heat = self._row(self.loc), self._row(self.temperature)
