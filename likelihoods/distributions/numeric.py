@@ -96,7 +96,7 @@ class Numeric(Univariate, TorchDistribution):
         if 0 in self._batch_shape and not (self.location and self.temperature.numel() == 1):
             return torch.zeros(0, 2, dtype=torch.float64, device=self.loc.device)
         with torch.no_grad():
-            loc, heat = self._row(self.loc), self._row(self.temperature)
+            loc, heat = self._parameters()
             if self.location:  # kinks do not move with the temperature, and the tails are widest at the highest
                 loc, heat = torch.zeros(1, 1, dtype=torch.float64), heat.amax().reshape(1, 1)
 
