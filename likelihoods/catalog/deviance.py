@@ -30,7 +30,7 @@ def saturated(target: Tensor, likelihood: Likelihood, scale: float, at_zero: flo
 
 def _deviance(likelihood: Likelihood, scale: float, at_zero: float = 0.0) -> Affine:
     offset = partial(saturated, likelihood=likelihood, scale=scale, at_zero=at_zero)
-    offset.__doc__ = f"{scale:.6g} log p(y; mean = y)"
+    offset.__doc__ = f"{scale:.6g} log p(y; mean = y)"  # a partial has a docstring of its own
     return Affine(scale, offset)
 
 

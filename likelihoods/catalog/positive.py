@@ -41,7 +41,7 @@ def gamma(concentration: float = 1.0) -> Likelihood:
     compare=False,  # gamma and weibull have it among theirs
 )
 def exponential_nll() -> Likelihood:
-    """The target is the waiting time for an event that may come at any moment alike, and takes exp(prediction) on average.
+    """The target is the waiting time for an event that comes at any moment with equal chance, after exp(prediction) on average.
 
     Use it for times without memory; gamma and weibull have one parameter more, which says whether the chance rises or falls
     with the time waited. It elicits the mean. (AdaBoost's exponential loss is another: it has labels of -1 and 1.)
@@ -137,7 +137,7 @@ def tweedie(power: float = 1.5, dispersion: float = 1.0) -> Likelihood:
 
 @register(
     elicits="share of zeros and mean",
-    reference="Duan, Manning, Morris and Newhouse (1983), doi:10.1080/07350015.1983.10509330",
+    reference="Duan, Manning, Morris, Newhouse (1983), doi:10.1080/07350015.1983.10509330",
     examples=({}, {"concentration": 3.0}),
     aliases=("zero_inflated_gamma", "two_part_gamma", "zig", "delta_gamma"),
     formula="-log σ(g) where y = 0, -log σ(-g) + gamma's beyond, (g, f) = raw",
@@ -156,7 +156,7 @@ def hurdle_gamma(concentration: float = 1.0) -> Likelihood:
 
 @register(
     elicits="share of zeros and geometric mean of the others",
-    reference="Duan, Manning, Morris and Newhouse (1983), doi:10.1080/07350015.1983.10509330",
+    reference="Duan, Manning, Morris, Newhouse (1983), doi:10.1080/07350015.1983.10509330; Aitchison (1955), doi:10.2307/2281175",
     examples=({}, {"scale": 0.3}),
     aliases=("zero_inflated_log_normal", "ziln", "ZILNLoss", "two_part_log_normal", "delta_log_normal"),
     formula="-log σ(g) where y = 0, -log σ(-g) + log_normal's beyond, (g, f) = raw",

@@ -25,8 +25,8 @@ def _mean_logit(values: Tensor, weights: Tensor, **options: Any) -> Tensor:
 
 
 def _law_mean_logit(law: Any) -> Tensor:
-    mean: Tensor = digamma(law.concentration1) - digamma(law.concentration0)
-    return mean
+    logit: Tensor = digamma(law.concentration1) - digamma(law.concentration0)
+    return logit
 
 
 def _mean_log(values: Tensor, weights: Tensor, **options: Any) -> Tensor:
@@ -34,8 +34,8 @@ def _mean_log(values: Tensor, weights: Tensor, **options: Any) -> Tensor:
 
 
 def _law_mean_log(law: Any) -> Tensor:
-    mean: Tensor = digamma(law.concentration) - digamma(law.concentration.sum(-1, keepdim=True))
-    return mean
+    log: Tensor = digamma(law.concentration) - digamma(law.concentration.sum(-1, keepdim=True))
+    return log
 
 
 def _mean_shares(values: Tensor, weights: Tensor, **options: Any) -> Tensor:
