@@ -9,7 +9,6 @@ from likelihoods.selection.fit import fit
 from likelihoods.selection.table import prepare
 from tests import reference
 
-
 AMOUNTS = ["gamma", "inverse_gaussian", "log_normal", "weibull"]
 SHARES = ["beta", "continuous_bernoulli", "mse"]
 COUNTS = [
