@@ -90,7 +90,7 @@ def draw(rows: dict[str, dict[str, float]], path: Path) -> None:
     for axis, error in zip(axes, next(iter(rows.values())), strict=True):
         bars = axis.barh(list(rows), [row[error] for row in rows.values()])
         axis.bar_label(bars, fmt="%.3g", padding=3)
-        axis.margins(x=0.2)
+        axis.margins(x=0.35)
         axis.set_title(error)
     axes[0].invert_yaxis()
     figure.suptitle("held-out error (smaller is better)")
