@@ -254,10 +254,8 @@ def _stirling_slope(x: Tensor) -> Tensor:
     square = u * u
     large = square * polynomial(square, STIRLING_SLOPE[:terms])
     small = x.clamp(max=limit)
-    if x.dtype == torch.float32:
-        small = _brief_slope(small)
-    else:
-        small = torch.digamma(small) - small.log() + 0.5 / small
+    brief = x.dtype == torch.float32
+    small = _brief_slope(small) if brief else torch.digamma(small) - small.log() + 0.5 / small
     return torch.where(x < limit, small, large)
 
 

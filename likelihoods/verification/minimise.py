@@ -111,7 +111,9 @@ def _in_space(expected: Curve, slopes: Curve, raws: Values) -> Values:
             rough = {"xatol": 0.03, "fatol": 1e-3}
             starts = [optimize.minimize(one, start.x, method="Nelder-Mead", options=rough) for start in starts]
         best = min(starts, key=lambda found: float(found.fun))
-        found = optimize.minimize(one, best.x, method="BFGS", jac=lambda raw: slopes(raw[None])[0], options={"gtol": GENTLE})
+        found = optimize.minimize(
+            one, best.x, method="BFGS", jac=lambda raw: slopes(raw[None])[0], options={"gtol": GENTLE}
+        )
         if found.fun < best.fun + DROP * max(1.0, abs(best.fun)):
             best = found
         at, steep = _newton(slopes, best.x)

@@ -55,7 +55,8 @@ def population(setting: Setting, generator: torch.Generator) -> tuple[Tensor, Te
 
 def _error(setting: Setting, target: Tensor, weights: Tensor) -> float:
     functional = setting.entry.elicits
-    assert functional.of_population is not None and functional.of_law is not None
+    assert functional.of_population is not None
+    assert functional.of_law is not None
     law = setting.law(minimiser(setting, target, weights))
     wanted = functional.of_population(target, weights, **setting.options)
     try:
@@ -84,7 +85,8 @@ def _outcomes(setting: Setting, generator: torch.Generator) -> Tensor:
         return _spread(space.element, count + setting.event, dtype, generator)
     if isinstance(space, Sphere):
         noise = torch.randn(POPULATION, space.dim, dtype=dtype, generator=generator)
-        return noise / noise.norm(dim=-1, keepdim=True)
+        length: Tensor = noise.norm(dim=-1, keepdim=True)
+        return noise / length
     if isinstance(space, Listed):
         whole = len(space.values) <= LARGEST
         return space.values if whole else _spread(space, count, dtype, generator)
@@ -125,4 +127,8 @@ def _returned(setting: Setting, name: str) -> tuple[float, float, str]:
         near = starts[setting.possible(starts)][0]
         found = setting.law(minimiser(setting, setting.targets(outcome), share, near=near))
         ratio = found.log_prob(outcome) - law.log_prob(outcome)
-    return float(0.5 * (share * ratio.expm1().abs()).sum()), ELICITS, f"{name}, over the population of one of the family"
+    return (
+        float(0.5 * (share * ratio.expm1().abs()).sum()),
+        ELICITS,
+        f"{name}, over the population of one of the family",
+    )

@@ -64,8 +64,8 @@ def rule(law: Distribution, space: Space, dtype: torch.dtype) -> tuple[Tensor, T
     if isinstance(space, Listed):
         return space.values, law.log_prob(space.values).exp()
     if isinstance(space, Lattice):
-        low, high = _reach(law, space, dtype)
-        points = space.at(torch.arange(low, high + 1, dtype=dtype))
+        first, last = _reach(law, space, dtype)
+        points = space.at(torch.arange(first, last + 1, dtype=dtype))
         share = law.log_prob(points).exp()
         return points[share > NOTHING], share[share > NOTHING]
     if isinstance(space, Sphere):
@@ -335,4 +335,3 @@ def censored(law: Any, number: Lattice | Continuum | Listed, dtype: torch.dtype)
         first, last = (round((float(cut) - number.origin) / number.step) for cut in cuts[:2])
         between = number.at(torch.arange(first + 1, last + 1, dtype=dtype))
     return whole + float(law.log_prob(torch.stack([between, between], -1)).exp().sum())
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -125,7 +126,9 @@ def no_law(setting: Setting) -> tuple[float, float, str]:
             return _witness(growth, GROWS, "the mass of exp(-loss) grows {} times as the window grows a hundred times")
     with torch.no_grad():
         log_z = torch.stack([_log_mass(setting, raw) for raw in setting.raws[:8]])
-    return _witness(float(log_z.max() - log_z.min()), VARIES, "the mass of exp(-loss) moves by {} nats with the prediction")
+    return _witness(
+        float(log_z.max() - log_z.min()), VARIES, "the mass of exp(-loss) moves by {} nats with the prediction"
+    )
 
 
 def refused(setting: Setting) -> tuple[float, float, str]:
@@ -214,13 +217,12 @@ def _growth(setting: Setting) -> float:
         with torch.no_grad():
             density = (-setting.loss()(raw.expand(len(inside), *setting.shape), inside)).exp()
         masses.append(float(torch.trapezoid(density, inside)))
-    return min(later / earlier for earlier, later in zip(masses, masses[1:], strict=False))
+    return min(later / earlier for earlier, later in itertools.pairwise(masses))
 
 
 def _log_mass(setting: Setting, raw: Tensor) -> Tensor:
     """Return the logarithm of the mass of exp(-loss), by the points of the law that the nearest loss lends."""
     law = setting.law(raw)
     outcome, share = rule(law, setting.space, setting.dtype)
-    loss = setting.loss()(raw.expand(len(outcome), *setting.shape), setting.targets(outcome))
+    loss: Tensor = setting.loss()(raw.expand(len(outcome), *setting.shape), setting.targets(outcome))
     return (share.log() - law.log_prob(outcome) - loss).logsumexp(0)
-

@@ -208,7 +208,8 @@ class Setting:
             return _far(of, torch.randn(shape, dtype=self.dtype, generator=generator))
         if isinstance(of, Sphere):
             noise = torch.randn(*shape, of.dim, dtype=self.dtype, generator=generator)
-            return noise / noise.norm(dim=-1, keepdim=True)
+            length: Tensor = noise.norm(dim=-1, keepdim=True)
+            return noise / length
         try:
             transform = biject_to(ask(law, "support"))
         except NotImplementedError:
@@ -253,7 +254,9 @@ class Setting:
         for tried in (noise, some / some.sum(-1, keepdim=True), noise.log_softmax(-1)):
             if is_law(self.relation.soft(tried, self.outcomes)):
                 return tried
-        raise ValueError(f"t = {self.relation.soft.__doc__} makes no law of log-odds, probabilities or their logarithms.")
+        raise ValueError(
+            f"t = {self.relation.soft.__doc__} makes no law of log-odds, probabilities or their logarithms."
+        )
 
     def targets(self, outcome: Tensor) -> Tensor:
         """Return targets of the loss for outcomes of the law, ``(..., *event)``: the outcomes but where only a part counts.

@@ -133,8 +133,10 @@ def _compositions(support: constraints.Constraint, kinds: int, dtype: torch.dtyp
 
 
 def _between(low: float, high: float) -> Transform:
-    if math.isinf(low) and math.isinf(high):
-        return biject_to(constraints.real)
+    line: constraints.Constraint = constraints.real
     if math.isinf(high):
-        return biject_to(constraints.greater_than(low))
-    return biject_to(constraints.less_than(high) if math.isinf(low) else constraints.interval(low, high))
+        line = line if math.isinf(low) else constraints.greater_than(low)
+    else:
+        line = constraints.less_than(high) if math.isinf(low) else constraints.interval(low, high)
+    transform: Transform = biject_to(line)
+    return transform
