@@ -9,13 +9,27 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from likelihoods import distributions, divergences, special, targets
+    from likelihoods import catalog, distributions, divergences, embeddings, nn, special, targets
+    from likelihoods.assumed import Assumed, from_loss
     from likelihoods.catalog import entries, find, register, unregister
     from likelihoods.combinators import Censored, Discretized, Hurdle, Mixture, Truncated, ZeroInflated
+    from likelihoods.energy import Energy
+    from likelihoods.evidential import Evidential
     from likelihoods.likelihood import NLL, Family, Likelihood
     from likelihoods.links import Link
     from likelihoods.losses import Loss, loss
-    from likelihoods.relations import Affine, Exact, Relation, Weighted
+    from likelihoods.noise import Implied, implied
+    from likelihoods.relations import (
+        Affine,
+        Exact,
+        Expected,
+        Gibbs,
+        NoLikelihood,
+        NoLikelihoodError,
+        Partial,
+        Relation,
+        Weighted,
+    )
     from likelihoods.selection import Choice, choose, read_table
     from likelihoods.sources import fixed, learned, predicted
     from likelihoods.targets import Independent, Joint
@@ -25,46 +39,76 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "likelihoods.combinators": ("Censored", "Discretized", "Hurdle", "Mixture", "Truncated", "ZeroInflated"),
+    "likelihoods.energy": ("Energy",),
+    "likelihoods.evidential": ("Evidential",),
+    "likelihoods.assumed": ("Assumed", "from_loss"),
     "likelihoods.likelihood": ("NLL", "Family", "Likelihood"),
     "likelihoods.links": ("Link",),
     "likelihoods.losses": ("Loss", "loss"),
     "likelihoods.catalog": ("entries", "find", "register", "unregister"),
-    "likelihoods.relations": ("Affine", "Exact", "Relation", "Weighted"),
+    "likelihoods.noise": ("Implied", "implied"),
+    "likelihoods.relations": (
+        "Affine",
+        "Exact",
+        "Expected",
+        "Gibbs",
+        "Missing",
+        "NoLikelihood",
+        "NoLikelihoodError",
+        "Partial",
+        "Relation",
+        "Weighted",
+    ),
     "likelihoods.selection": ("Choice", "choose", "read_table"),
     "likelihoods.sources": ("fixed", "learned", "predicted"),
     "likelihoods.targets": ("Independent", "Joint"),
     "likelihoods.verification": ("verify",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = ("distributions", "divergences", "special", "targets")
+_MODULES = ("catalog", "distributions", "divergences", "embeddings", "nn", "special", "targets")
 
 __all__ = [
     "NLL",
     "Affine",
+    "Assumed",
     "Censored",
     "Choice",
     "Discretized",
+    "Energy",
+    "Evidential",
     "Exact",
+    "Expected",
     "Family",
+    "Gibbs",
     "Hurdle",
+    "Implied",
     "Independent",
     "Joint",
     "Likelihood",
     "Link",
     "Loss",
+    "Missing",
     "Mixture",
+    "NoLikelihood",
+    "NoLikelihoodError",
+    "Partial",
     "Relation",
     "Truncated",
     "Weighted",
     "ZeroInflated",
+    "catalog",
     "choose",
     "distributions",
     "divergences",
+    "embeddings",
     "entries",
     "find",
     "fixed",
+    "from_loss",
+    "implied",
     "learned",
     "loss",
+    "nn",
     "predicted",
     "read_table",
     "register",

@@ -55,7 +55,8 @@ def _quick(x: Tensor) -> bool:
 
 def _log_i0e(x: Tensor) -> Tensor:
     if not _quick(x):
-        return torch.special.i0e(x).log()
+        scaled: Tensor = torch.special.i0e(x)
+        return scaled.log()
     near, far = 0.25 * x.clamp(max=4.0), 0.25 * x.clamp(min=4.0)
     value = polynomial(near * near, I0) * torch.exp(-x)
     return torch.where(x < 4.0, value, 0.5 * polynomial(far.reciprocal(), FAR_I0) * far.rsqrt()).log()

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
+from likelihoods.distributions.label_normalized import OneOf
 from likelihoods.distributions.supports import Intervals, Window
 from likelihoods.sources import Fixed, Source, as_source, learned
 
@@ -140,19 +141,7 @@ class Likelihood(nn.Module, abc.ABC):
             return
         bad = ~self._possible(target, raw)
         if bool(bad.any()):
-            where = bad.nonzero()
-            first = tuple(where[0].tolist())
-            value = target[first] if first else target
-            row = f"row {first[0]}" + (f" (index {first})" if len(first) > 1 else "") if first else "the only value"
-            wanted = (
-                "a number; it is missing (NaN)"
-                if bool((value != value).any())
-                else f"in {self._support_text(raw, target)}"
-            )
-            raise ValueError(
-                f"{len(where)} of {bad.numel()} targets are impossible under this likelihood: the first, {row}, is "
-                f"{value.tolist()}, and must be {wanted}. Drop or mend these rows, or choose a loss whose support holds them."
-            )
+            refuse(bad, target, f"in {self._support_text(raw, target)}")
 
     def _possible(self, target: Tensor, raw: Tensor | None) -> Tensor:
         support = self._probe(raw, self._size(target)).support
@@ -166,13 +155,14 @@ class Likelihood(nn.Module, abc.ABC):
         with torch.no_grad():
             if raw is not None:
                 return self.forward(raw)
-            width = max(1, classes) if self.width is None else self.width
+            width = max(2, classes) if self.width is None else self.width  # of directions one is too few
+            zeros = next(self.parameters(), torch.zeros(())).new_zeros((*[1] * self.shared, width))
             for value in (0.0, 1.0):  # a link may leave a parameter no room at 0
                 try:
-                    return self.forward(torch.full((*[1] * self.shared, width), value))
+                    return self.forward(zeros + value)
                 except ValueError:
                     continue
-            return self.forward(torch.full((*[1] * self.shared, width), 0.5))
+            return self.forward(zeros + 0.5)
 
     def _size(self, target: Tensor) -> int:
         """Return how many raw scalars stand for the target where any number would do: a vector's length, or the classes."""
@@ -181,9 +171,11 @@ class Likelihood(nn.Module, abc.ABC):
         return int(target.max()) + 1 if self.width is None and target.numel() else 1
 
     def _support_text(self, raw: Tensor | None, target: Tensor | None = None) -> str:
-        if raw is None and self.width is None and self.rank == self.shared:
-            return "0, 1, 2, …"
-        return describe_support(self._probe(raw, 2 if target is None else self._size(target)).support)
+        support = self._probe(raw, 2 if target is None else self._size(target)).support
+        inner = support.base_constraint if isinstance(support, constraints.independent) else support
+        if raw is None and self.width is None and isinstance(inner, constraints.integer_interval):
+            return "0, 1, 2, …"  # classes, of which nobody has said how many there are
+        return describe_support(support)
 
     def _wanted(self, raw: Tensor) -> str:
         width = "any number of" if self.width is None else self.width
@@ -225,9 +217,9 @@ class Family(Likelihood):
 
     Args:
         family: a distribution class: one of :mod:`likelihoods.distributions`, or any torch or Pyro class.
-        sources: for each parameter by its name: :func:`predicted`, :func:`learned`, a number or a tensor. The predicted ones
-            take the raw output's last axis in the order in which they are written. A parameter that is left out keeps
-            the class's default.
+        sources: for each parameter by its name: :func:`predicted`, :func:`learned`, a number, a tensor or a tuple of
+            numbers along an axis. The predicted ones take the raw output's last axis in the order in which they are
+            written. A parameter that is left out keeps the class's default.
 
     Raises:
         TypeError: a parameter that the class does not have, or one without a usual link.
@@ -258,6 +250,8 @@ class Family(Likelihood):
             )
         self.width = None if open_ended else sum(width or 0 for width in widths)
         self._widths = [width for width in widths if width] if not open_ended else []
+        # a matrix that is predicted has a row of raw for each of its own
+        self.shared = max([0, *(_event_dim(family, name) - 1 for name, s in self.named_sources() if s.width != 0)])
         self.rank = self._rank()
 
     def distribution(self, raw: Tensor) -> Distribution:
@@ -359,6 +353,21 @@ def reduce(values: Tensor, reduction: str) -> Tensor:
     return values.sum() if reduction == "sum" else values
 
 
+def refuse(bad: Tensor, target: Tensor, wanted: str) -> None:
+    """Raise ValueError where a target is bad; the message names the first one, counts them and says what was wanted."""
+    if not bool(bad.any()):
+        return
+    where = bad.nonzero()
+    first = tuple(where[0].tolist())
+    value = target[first] if first else target
+    row = f"row {first[0]}" + (f" (index {first})" if len(first) > 1 else "") if first else "the only value"
+    must = "a number; it is missing (NaN)" if bool((value != value).any()) else wanted
+    raise ValueError(
+        f"{len(where)} of {bad.numel()} targets are impossible under this likelihood: the first, {row}, is "
+        f"{value.tolist()}, and must be {must}. Drop or mend these rows, or choose a loss whose support holds them."
+    )
+
+
 def describe_support(support: constraints.Constraint | None) -> str:
     """Return a support in words.
 
@@ -383,6 +392,8 @@ def describe_support(support: constraints.Constraint | None) -> str:
     if isinstance(support, constraints.greater_than | constraints.greater_than_eq):
         how = "greater than" if isinstance(support, constraints.greater_than) else "from"
         return f"the numbers {how} {support.lower_bound}"
+    if isinstance(support, OneOf):
+        return f"one of {', '.join(str(value) for value in support.values.tolist())}"
     if isinstance(support, Window | Intervals):
         return support.words(describe_support(support.support))
     return str(support)
@@ -396,6 +407,11 @@ def _constraint(family: type[Distribution], name: str) -> constraints.Constraint
             constraint: constraints.Constraint = found[name]
             return constraint
     return None
+
+
+def _event_dim(family: type[Distribution], name: str) -> int:
+    constraint = _constraint(family, name)
+    return 0 if constraint is None else int(constraint.event_dim)
 
 
 def _same(source: Source) -> Any:

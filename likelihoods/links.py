@@ -51,6 +51,14 @@ def _softmax(x: Tensor) -> Tensor:
     return x.softmax(-1)
 
 
+def _exp_negative(x: Tensor) -> Tensor:
+    return (-x).exp()
+
+
+def _negative_log(y: Tensor) -> Tensor:
+    return -y.log()
+
+
 def _shift(x: Tensor, by: float) -> Tensor:
     return x + by
 
@@ -93,7 +101,8 @@ def _unit(x: Tensor) -> Tensor:
     largest = x.detach().abs().amax(-1, keepdim=True)
     none = largest < torch.finfo(x.dtype).smallest_normal
     scaled = torch.where(none, x + 1.0, x / torch.where(none, 1.0, largest))  # the squares must not overflow
-    return scaled / scaled.norm(dim=-1, keepdim=True)
+    length: Tensor = scaled.norm(dim=-1, keepdim=True)
+    return scaled / length
 
 
 def _unit_inverse(y: Tensor) -> Tensor:
@@ -120,6 +129,8 @@ LINKS: dict[str, Link] = {
     for link in (
         IDENTITY,
         Link("log", torch.exp, torch.log),
+        Link("negative", torch.neg, torch.neg),
+        Link("negative_log", _exp_negative, _negative_log),
         Link("softplus", _softplus, _softplus_inverse),
         Link("logit", torch.sigmoid, torch.logit),
         Link("probit", torch.special.ndtr, torch.special.ndtri),

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 from torch.distributions import Categorical, Distribution
 
+from likelihoods.distributions import LabelNormalized
 from likelihoods.likelihood import Likelihood
 from likelihoods.registry import Entry
 from likelihoods.sources import Predicted
@@ -116,8 +117,7 @@ class _View:
     def loss(self, first: Tensor, target: float) -> Tensor:
         """Return the loss's conventional value at a target, for each f."""
         y = torch.full_like(first, target, dtype=torch.int64 if self.labels else first.dtype)
-        nll = -self.likelihood.log_prob(self.raw(first), y)
-        return self.entry.law_relation(**self.options).loss(nll, y)
+        return self.entry.law_relation(**self.options).loss(self.likelihood, self.raw(first), y)
 
     def density(self, level: tuple[float, ...], values: Tensor) -> Tensor:
         """Return the density (or mass) of each value at one row of raw output; 0 outside the support, and at a pole."""
@@ -155,6 +155,8 @@ def _points(law: Distribution, line: bool) -> tuple[tuple[float, ...], tuple[flo
     """Return a few f and a few targets, by what the law's support holds; `line` says that f is a number of either sign."""
     if isinstance(law, Categorical):
         return (0.0, 2.0), (0.0,)
+    if isinstance(law, LabelNormalized):
+        return (-1.0, 0.5, 2.0), tuple(law.labels.tolist())
     if _support(law).is_discrete:
         if _holds(law, 2.0):
             return ((0.0, 1.0, 1.7) if line else (1.0, 3.0, 6.0)), (0.0, 2.0, 6.0)
@@ -244,8 +246,11 @@ def _prediction(view: _View, residual: bool) -> str:
 
 def _values(view: _View) -> Tensor:
     """Return the first separate values, up to 20, that hold all but a little of the mass."""
+    law = view.law(view.levels[0])
+    if isinstance(law, LabelNormalized):
+        return law.labels
     values = torch.arange(0.0, 21.0, dtype=torch.float64)
-    values = values[_support(view.law(view.levels[0])).check(values)]
+    values = values[_support(law).check(values)]
     mass = torch.stack([view.density(level, values) for level in view.levels])
     seen = (mass > 0.02 * mass.amax(1, keepdim=True)).any(0)
     return values[: int(seen.nonzero().max()) + 1]

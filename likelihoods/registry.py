@@ -10,7 +10,7 @@ from typing import Any
 
 from likelihoods.functionals import FUNCTIONALS, Functional
 from likelihoods.likelihood import Likelihood
-from likelihoods.relations import Exact, Relation
+from likelihoods.relations import Exact, NoLikelihood, Relation
 
 Build = Callable[..., Likelihood]
 
@@ -25,6 +25,7 @@ class Entry:
         assumption: what the loss assumes of the data, in one sentence.
         use: when to use it and when not.
         formula: the loss in f (the prediction) and y (the target).
+        outcome: what is random: what the likelihood is a law of.
         elicits: what minimises its expectation.
         reference: author, year, DOI or URL.
         aliases: other names, spelled as people spell them.
@@ -39,6 +40,7 @@ class Entry:
     assumption: str
     use: str
     formula: str
+    outcome: str
     elicits: Functional
     reference: str
     aliases: tuple[str, ...]
@@ -71,9 +73,21 @@ class Entry:
                 raise TypeError(f"The loss {self.name!r} has no option {name!r}.{hint} {has}")
         return known | options
 
-    def likelihood(self, **options: Any) -> Likelihood:
-        """Return the likelihood for these options."""
+    def model(self, **options: Any) -> Likelihood:
+        """Return the likelihood for these options; where the loss has none, that of the nearest loss, which lends its shapes."""
         return self.build(**self.complete(options))
+
+    def likelihood(self, **options: Any) -> Likelihood:
+        """Return the likelihood for these options.
+
+        Raises:
+            NoLikelihoodError: there is none; the message says why, and which loss is near and has one.
+        """
+        model = self.model(**options)  # first: it knows what is wrong with an option
+        relation = self.law_relation(**options)
+        if isinstance(relation, NoLikelihood):
+            raise relation.error()
+        return model
 
     def fitted(self, **options: Any) -> Likelihood:
         """Return the likelihood with its nuisance parameters learned, as two losses must be to be compared on data."""
@@ -99,6 +113,7 @@ def register(
     examples: Sequence[dict[str, Any]] = ({},),
     aliases: Sequence[str] = (),
     formula: str = "-log p(y | f)",
+    outcome: str = "the target",
     nuisance: Sequence[str] = (),
     compare: bool = True,
 ) -> Callable[[Build], Build]:
@@ -114,6 +129,7 @@ def register(
         examples: settings of the options on which ``verify`` executes every claim.
         aliases: other names.
         formula: the loss in f (the prediction) and y (the target).
+        outcome: what is random: what the likelihood is a law of.
         nuisance: constant parameters that ``choose`` learns.
         compare: whether ``choose`` tries the loss unasked.
 
@@ -129,43 +145,71 @@ def register(
     'The target is the waiting time for an event that may come at any moment.'
     >>> lk.unregister("waiting_time")
     """
-    if isinstance(elicits, str) and elicits not in FUNCTIONALS:
-        raise ValueError(f"elicits={elicits!r}; it must be a Functional or one of {', '.join(FUNCTIONALS)}.")
-    functional = FUNCTIONALS[elicits] if isinstance(elicits, str) else elicits
 
     def add(build: Build) -> Build:
-        name = build.__name__
-        assumption, _, use = inspect.cleandoc(build.__doc__ or "").partition("\n\n")
-        assumption = " ".join(assumption.split())
-        if not assumption.endswith(".") or ". " in assumption:
-            raise ValueError(
-                f"{name}: the docstring's first paragraph must be the assumption, in one sentence that ends in '.'."
-            )
-        for option, parameter in inspect.signature(build).parameters.items():
-            if parameter.default is inspect.Parameter.empty:
-                raise ValueError(f"{name}: the option {option!r} needs a default.")
-        if not examples or not reference:
-            raise ValueError(
-                f"{name}: a row needs a reference and at least one example of its options ({{}} for none)."
-            )
-        _claim(name, (name, *aliases))
-        _ENTRIES[name] = Entry(
-            name=name,
-            build=build,
-            assumption=assumption,
-            use=" ".join(use.split()),
-            formula=formula,
-            elicits=functional,
+        entry = make_entry(
+            build,
+            elicits=elicits,
             reference=reference,
-            aliases=tuple(aliases),
-            relation=(lambda **options: relation) if isinstance(relation, Relation) else relation,
-            examples=tuple(dict(example) for example in examples),
-            nuisance=tuple(nuisance),
+            relation=relation,
+            examples=examples,
+            aliases=aliases,
+            formula=formula,
+            outcome=outcome,
+            nuisance=nuisance,
             compare=compare,
         )
+        _claim(entry.name, (entry.name, *entry.aliases))
+        _ENTRIES[entry.name] = entry
         return build
 
     return add
+
+
+def make_entry(
+    build: Build,
+    *,
+    elicits: str | Functional,
+    reference: str,
+    relation: Relation | Callable[..., Relation],
+    examples: Sequence[dict[str, Any]],
+    aliases: Sequence[str],
+    formula: str,
+    outcome: str,
+    nuisance: Sequence[str],
+    compare: bool,
+) -> Entry:
+    """Return the entry of a function from options to a likelihood, without a place in the table; see :func:`register`."""
+    if isinstance(elicits, str) and elicits not in FUNCTIONALS:
+        raise ValueError(f"elicits={elicits!r}; it must be a Functional or one of {', '.join(FUNCTIONALS)}.")
+    functional = FUNCTIONALS[elicits] if isinstance(elicits, str) else elicits
+    name = build.__name__
+    assumption, _, use = inspect.cleandoc(build.__doc__ or "").partition("\n\n")
+    assumption = " ".join(assumption.split())
+    if not assumption.endswith(".") or ". " in assumption:
+        raise ValueError(
+            f"{name}: the docstring's first paragraph must be the assumption, in one sentence that ends in '.'."
+        )
+    for option, parameter in inspect.signature(build).parameters.items():
+        if parameter.default is inspect.Parameter.empty:
+            raise ValueError(f"{name}: the option {option!r} needs a default.")
+    if not examples or not reference:
+        raise ValueError(f"{name}: a row needs a reference and at least one example of its options ({{}} for none).")
+    return Entry(
+        name=name,
+        build=build,
+        assumption=assumption,
+        use=" ".join(use.split()),
+        formula=formula,
+        outcome=outcome,
+        elicits=functional,
+        reference=reference,
+        aliases=tuple(aliases),
+        relation=(lambda **options: relation) if isinstance(relation, Relation) else relation,
+        examples=tuple(dict(example) for example in examples),
+        nuisance=tuple(nuisance),
+        compare=compare,
+    )
 
 
 def unregister(name: str) -> None:

@@ -58,7 +58,7 @@ def predicted(link: str | Link | None = None, *, size: int | None = None) -> Mak
 
 
 def learned(
-    init: float | Tensor | None = None, link: str | Link | None = None, *, size: int | None = None
+    init: float | tuple[float, ...] | Tensor | None = None, link: str | Link | None = None, *, size: int | None = None
 ) -> MakeSource:
     """Say that this parameter is one value for all the data, trained with the network.
 
@@ -79,8 +79,8 @@ def learned(
     return make
 
 
-def fixed(value: float | Tensor) -> MakeSource:
-    """Say that this parameter is a plain number (or tensor) that nothing changes.
+def fixed(value: float | tuple[float, ...] | Tensor) -> MakeSource:
+    """Say that this parameter is a plain number (or a tensor, or a tuple of numbers along an axis) that nothing changes.
 
     Raises:
         ValueError: the number is outside the parameter's constraint.
@@ -118,7 +118,7 @@ class Predicted(Source):
 class Learned(Source):
     """A parameter that is a link of one ``nn.Parameter``."""
 
-    def __init__(self, link: Link, init: float | Tensor | None, size: int | None) -> None:
+    def __init__(self, link: Link, init: float | tuple[float, ...] | Tensor | None, size: int | None) -> None:
         super().__init__()
         start = torch.zeros(() if size is None else (size,))
         if init is not None:
@@ -148,23 +148,27 @@ class Learned(Source):
 class Fixed(Source):
     """A parameter that is a constant."""
 
-    value: float | Tensor
+    value: float | tuple[float, ...] | Tensor
 
-    def __init__(self, value: float | Tensor) -> None:
+    def __init__(self, value: float | tuple[float, ...] | Tensor) -> None:
         super().__init__()
         self.width = 0
-        if isinstance(value, Tensor):
-            self.register_buffer("value", value)
-        else:  # a Python number takes raw's dtype when they meet; as a float32 buffer it would lose digits in .double()
-            self.value = float(value)
+        if isinstance(value, Tensor):  # no state, as a number is none: it comes back with the code
+            self.register_buffer("value", value, persistent=False)
+        else:  # Python numbers take raw's dtype when they meet; as a float32 buffer they would lose digits in .double()
+            self.value = tuple(map(float, value)) if isinstance(value, tuple) else float(value)
 
     def forward(self, raw: Tensor) -> Tensor | float:
-        """Return the constant."""
+        """Return the constant; a tensor takes raw's dtype too, so that float64 constants do not widen a float32 network."""
+        if isinstance(self.value, tuple):  # number by number: a tensor made of a list waits for a device
+            return torch.stack([raw.new_full((), number) for number in self.value])
+        if isinstance(self.value, Tensor) and self.value.is_floating_point():
+            return self.value.to(raw.dtype)
         return self.value
 
     def code(self) -> str:
         """Return the source as one would write it."""
-        return repr(self.value) if isinstance(self.value, float) else f"torch.tensor({self.value.tolist()})"
+        return f"torch.tensor({self.value.tolist()})" if isinstance(self.value, Tensor) else repr(self.value)
 
 
 def as_source(value: Any) -> MakeSource:
@@ -172,7 +176,7 @@ def as_source(value: Any) -> MakeSource:
     if callable(value) and not isinstance(value, Tensor):
         made: MakeSource = value
         return made
-    if isinstance(value, Tensor | float | int):
+    if isinstance(value, Tensor | float | int | tuple):
         return fixed(value)
     raise TypeError(
         f"A parameter is predicted(), learned(), a number or a tensor; {type(value).__name__} {value!r} is none of them."

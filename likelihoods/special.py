@@ -35,6 +35,19 @@ def magnitude(z: Tensor) -> Tensor:
     return z * torch.copysign(torch.ones_like(z), z.detach())
 
 
+FAR = 1e9  # |x| from which log(1 + x²) is 2·log|x|, whose square does not overflow
+
+
+def log1p_square(x: Tensor) -> Tensor:
+    """Return log(1 + x²), also where x² overflows.
+
+    >>> log1p_square(torch.tensor([1e-3, 1e30]))
+    tensor([1.0000e-06, 1.3816e+02])
+    """
+    near = x.clamp(-FAR, FAR)
+    return torch.log1p(near * near) + 2.0 * torch.log(x.abs().clamp(min=FAR) / FAR)
+
+
 def symmetric_log_cdf(z: Tensor, log_tail: Callable[[Tensor], Tensor]) -> Tensor:
     """Return log P(Z <= z) of a law symmetric about 0, from the logarithm of its upper tail on z >= 0.
 
@@ -79,7 +92,7 @@ def analytic(value: Callable[..., Tensor], *partials: Callable[..., Tensor] | No
     def evaluate(*arguments: Tensor) -> Tensor:
         if not torch.is_grad_enabled():  # in a backward pass, for one: spare the cost of a Function
             return value(*arguments)
-        return Analytic.apply(*arguments)  # type: ignore[no-any-return,no-untyped-call]
+        return Analytic.apply(*arguments)  # type: ignore[no-any-return, no-untyped-call]  # torch gives no types
 
     return evaluate
 
@@ -421,7 +434,8 @@ class _LogNdtr(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:
-        return torch.special.log_ndtr(x)
+        value: Tensor = torch.special.log_ndtr(x)
+        return value
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -446,4 +460,4 @@ def log_ndtr(x: Tensor) -> Tensor:
     >>> torch.func.grad(log_ndtr)(torch.tensor(-1e10))
     tensor(1.0000e+10)
     """
-    return torch.special.log_ndtr(x) if not torch.is_grad_enabled() else _LogNdtr.apply(x)  # type: ignore[no-any-return,no-untyped-call]
+    return torch.special.log_ndtr(x) if not torch.is_grad_enabled() else _LogNdtr.apply(x)  # type: ignore[no-any-return, no-untyped-call]  # torch gives no types

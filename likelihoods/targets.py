@@ -12,6 +12,7 @@ from torch.distributions import Distribution
 
 from likelihoods import distributions
 from likelihoods.combinators import known_width
+from likelihoods.distributions.elements import Elements
 from likelihoods.distributions.joint import check_names, check_optional
 from likelihoods.distributions.weighted import split
 from likelihoods.likelihood import Likelihood, Piece
@@ -67,8 +68,7 @@ class Independent(Likelihood):
         law: Any = self.base.distribution(raw)
         rows = raw.shape[: raw.dim() - 1 - self.base.shared]
         law = law if law.batch_shape == rows else law.expand(rows)
-        event: Distribution = law.to_event(self.dims if self.sizes is None else len(self.sizes))
-        return event
+        return Elements(law, self.dims if isinstance(self.dims, int) else len(self.dims))
 
     def learn(self, *names: str) -> Independent:
         """Return a copy in which the base's named constant parameters are learned."""
@@ -113,7 +113,8 @@ class Weighted(Likelihood):
 
     def distribution(self, raw: Tensor) -> distributions.Weighted:
         """Return the power likelihood for each row of raw."""
-        return distributions.Weighted(self.base.distribution(raw), self.weight)
+        weight = self.weight.to(raw.dtype) if isinstance(self.weight, Tensor) else self.weight
+        return distributions.Weighted(self.base.distribution(raw), weight)
 
     def _pieces(self, target: Any, raw: Tensor | None = None, *, values: bool = False) -> list[Piece]:
         """Return the value, after a check of the weights: of their signs, or of their number."""

@@ -12,6 +12,7 @@ from likelihoods.distributions.binomial import Binomial
 from likelihoods.distributions.categorical import Categorical
 from likelihoods.distributions.cauchy import Cauchy
 from likelihoods.distributions.censored import Censored
+from likelihoods.distributions.continuation_ratio import ContinuationRatio
 from likelihoods.distributions.continuous_bernoulli import ContinuousBernoulli
 from likelihoods.distributions.dirichlet import Dirichlet
 from likelihoods.distributions.dirichlet_multinomial import DirichletMultinomial
@@ -19,6 +20,7 @@ from likelihoods.distributions.discretized import Discretized
 from likelihoods.distributions.discretized_logistic import DiscretizedLogistic
 from likelihoods.distributions.epsilon_insensitive import EpsilonInsensitive
 from likelihoods.distributions.exponential import Exponential
+from likelihoods.distributions.failure_order import FailureOrderBreslow, FailureOrderEfron
 from likelihoods.distributions.foreign import Foreign
 from likelihoods.distributions.gamma import Gamma
 from likelihoods.distributions.generalized_pareto import GeneralizedPareto
@@ -33,6 +35,8 @@ from likelihoods.distributions.inverse_gamma import InverseGamma
 from likelihoods.distributions.inverse_gaussian import InverseGaussian
 from likelihoods.distributions.joint import Joint
 from likelihoods.distributions.kumaraswamy import Kumaraswamy
+from likelihoods.distributions.label_normalized import LabelNormalized
+from likelihoods.distributions.label_string import LabelString
 from likelihoods.distributions.laplace import Laplace
 from likelihoods.distributions.log_logistic import LogLogistic
 from likelihoods.distributions.log_normal import LogNormal
@@ -43,7 +47,9 @@ from likelihoods.distributions.negative_binomial import NegativeBinomial
 from likelihoods.distributions.normal import Normal
 from likelihoods.distributions.ordered import OrderedCloglog, OrderedLogistic, OrderedProbit
 from likelihoods.distributions.pareto import Pareto
+from likelihoods.distributions.plackett_luce import PlackettLuce
 from likelihoods.distributions.poisson import Poisson
+from likelihoods.distributions.squared_epsilon_insensitive import SquaredEpsilonInsensitive
 from likelihoods.distributions.student_t import StudentT
 from likelihoods.distributions.truncated import Truncated
 from likelihoods.distributions.tweedie import Tweedie
@@ -65,6 +71,7 @@ __all__ = [
     "Categorical",
     "Cauchy",
     "Censored",
+    "ContinuationRatio",
     "ContinuousBernoulli",
     "Dirichlet",
     "DirichletMultinomial",
@@ -72,6 +79,8 @@ __all__ = [
     "DiscretizedLogistic",
     "EpsilonInsensitive",
     "Exponential",
+    "FailureOrderBreslow",
+    "FailureOrderEfron",
     "Foreign",
     "Gamma",
     "GeneralizedPareto",
@@ -86,6 +95,8 @@ __all__ = [
     "InverseGaussian",
     "Joint",
     "Kumaraswamy",
+    "LabelNormalized",
+    "LabelString",
     "Laplace",
     "LogLogistic",
     "LogNormal",
@@ -98,7 +109,9 @@ __all__ = [
     "OrderedLogistic",
     "OrderedProbit",
     "Pareto",
+    "PlackettLuce",
     "Poisson",
+    "SquaredEpsilonInsensitive",
     "StudentT",
     "Truncated",
     "Tweedie",

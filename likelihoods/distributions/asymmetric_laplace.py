@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
-from torch.distributions import constraints, register_kl
+from torch.distributions import constraints
 
-from likelihoods.distributions.base import Univariate, Value, open_interval, promote
+from likelihoods.distributions.base import Univariate, Value, open_interval, promote, register_kl
 from likelihoods.special import log1mexp
 
 
-class AsymmetricLaplace(Univariate, TorchDistribution):  # type: ignore[misc]
+class AsymmetricLaplace(Univariate, TorchDistribution):
     r"""The asymmetric Laplace law, with density tau (1 - tau) exp(-ρ(z)) / scale, z = (y - loc) / scale.
 
     ρ(z) = tau·z for z ≥ 0 and (tau - 1)·z below, the pinball loss, so ``loc`` is the tau-quantile. With tau = 1/2 the law
@@ -33,7 +33,7 @@ class AsymmetricLaplace(Univariate, TorchDistribution):  # type: ignore[misc]
     tensor(0.9000)
     """
 
-    arg_constraints: ClassVar = {
+    arg_constraints = {
         "loc": constraints.real,
         "scale": constraints.positive,
         "tau": open_interval(0.0, 1.0),

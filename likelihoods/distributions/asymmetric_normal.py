@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
-from torch.distributions import constraints, register_kl
+from torch.distributions import constraints
 from torch.special import ndtr, ndtri
 
-from likelihoods.distributions.base import Univariate, Value, open_interval, promote
+from likelihoods.distributions.base import Univariate, Value, open_interval, promote, register_kl
 from likelihoods.special import LOG_2, log1mexp, log_ndtr
 
 LOG_HALF_ROOT_PI = 0.5 * math.log(math.pi) - LOG_2
@@ -19,7 +19,7 @@ ROOT_2 = math.sqrt(2.0)
 ROOT_2_OVER_PI = math.sqrt(2.0 / math.pi)
 
 
-class AsymmetricNormal(Univariate, TorchDistribution):  # type: ignore[misc]
+class AsymmetricNormal(Univariate, TorchDistribution):
     r"""The asymmetric normal law, with density exp(-\|tau - [z < 0]\|·z²) / (scale·Z), z = (y - loc) / scale.
 
     Z = (√π/2)·(1/√tau + 1/√(1 - tau)). The exponent is the expectile loss: ``loc`` is the tau-expectile, and with
@@ -37,7 +37,7 @@ class AsymmetricNormal(Univariate, TorchDistribution):  # type: ignore[misc]
     tensor([-1.4182, -2.2182])
     """
 
-    arg_constraints: ClassVar = {
+    arg_constraints = {
         "loc": constraints.real,
         "scale": constraints.positive,
         "tau": open_interval(0.0, 1.0),
@@ -171,4 +171,5 @@ def _kl_asymmetric_normal(p: AsymmetricNormal, q: AsymmetricNormal) -> Tensor:
 def _second_moment_below(a: Tensor) -> Tensor:
     """Return E max(a - N, 0)² for a standard normal N."""
     density = torch.exp(-0.5 * a * a) / math.sqrt(2.0 * math.pi)
-    return (1.0 + a * a) * ndtr(a) + a * density
+    below: Tensor = ndtr(a)
+    return (1.0 + a * a) * below + a * density

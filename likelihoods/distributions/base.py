@@ -13,21 +13,27 @@ from __future__ import annotations
 
 import abc
 import math
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 import torch
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import Tensor
-from torch.distributions import Distribution, biject_to, constraints, transform_to
+from torch.distributions import Distribution, biject_to, constraints, kl, transform_to
 from torch.distributions.utils import lazy_property
 
 from likelihoods.special import LOG_2, log1mexp
 
 Value = Tensor | float
+R = TypeVar("R")
+Function = TypeVar("Function", bound=Callable[..., Tensor])
+register_kl: Callable[[type, type], Callable[[Function], Function]] = kl.register_kl  # torch's own, with a type
+STORED: Any = None  # the class's own value of a parameter that each law stores, where torch has a property of that name
 NARROW = 1e-5  # relative mass below which a cell is scored by its density alone
 GAUSS = 4320.0  # two-point Gauss errs by (relative mass)⁴/4320, a difference of tails by eps/(relative mass)
 NODE = 0.5 / 3.0**0.5  # its nodes, in widths from the middle
 ROUNDING = 8.0  # ulps by which a tail may be off
+STEEP = 1e6  # nats across a cell, far beyond any that the Gauss rule is taken for
 
 
 def promote(*parameters: Value) -> tuple[Tensor, ...]:
@@ -105,31 +111,64 @@ def choose(law: str, given: dict[str, Any], *choices: tuple[str, ...]) -> tuple[
 class open_interval(constraints.interval):
     """The numbers strictly between two bounds: parameters whose limits are no laws."""
 
+    def __init__(self, lower_bound: Value, upper_bound: Value) -> None:
+        constraints.interval.__init__(self, lower_bound, upper_bound)
+
     def check(self, value: Tensor) -> Tensor:
         """Tell which values lie strictly between the bounds."""
-        return (self.lower_bound < value) & (value < self.upper_bound)
+        inside: Tensor = (self.lower_bound < value) & (value < self.upper_bound)
+        return inside
 
 
 for _registry in (biject_to, transform_to):  # torch looks transforms up by the exact class of a constraint
     _registry.register(open_interval, lambda c: biject_to(constraints.interval(c.lower_bound, c.upper_bound)))
 
 
-class derived(lazy_property):  # type: ignore[misc]
-    """A parameter computed from those that are stored; an instance that stores it under that name needs no computing.
+class derived(lazy_property, Generic[R]):  # type: ignore[type-arg]  # in torch 2.4 it takes none
+    """What is computed from the parameters that are stored; an instance that stores it under that name needs no computing.
+
+    So are the parameters that a law was not given, and whatever else torch declares as an attribute.
 
     torch's own ``lazy_property`` (whose kind makes validation skip it) also caches the result, which then outlives
     ``torch.no_grad`` and makes ``copy.deepcopy`` fail on the graph that it holds.
     """
+
+    def __init__(self, wrapped: Callable[[Any], R]) -> None:
+        lazy_property.__init__(self, wrapped)
+
+    @overload
+    def __get__(self, instance: None, owner: Any = None) -> Any: ...
+
+    @overload
+    def __get__(self, instance: object, owner: Any = None) -> R: ...
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         # on the class what torch's own gives, which validation and documentation tools know
         return super().__get__(None, owner) if instance is None else self.wrapped(instance)
 
 
-class Parametric(TorchDistributionMixin):  # type: ignore[misc]
+class Parametric(TorchDistributionMixin):
     """A distribution whose state is its parameters, named in ``arg_constraints``."""
 
-    arg_constraints: ClassVar[dict[str, constraints.Constraint]]
+    arg_constraints: dict[str, Any]  # constraints
+
+    if TYPE_CHECKING:  # what torch's Distribution adds to each, with types
+
+        @property
+        def mean(self) -> Tensor:
+            """The mean, with the batch and event shape."""
+
+        @property
+        def variance(self) -> Tensor:
+            """The variance, likewise."""
+
+        def sample(self, sample_shape: Any = torch.Size()) -> Tensor:
+            """Return samples."""
+
+        def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:
+            """Return samples with slopes."""
+
+        def _get_checked_instance(self, cls: type, _instance: Any = None) -> Any: ...
 
     def _stored(self) -> list[tuple[str, constraints.Constraint]]:
         """Return the parameters that ``__init__`` stored; the others of ``arg_constraints`` are ``derived`` from them."""
@@ -159,9 +198,9 @@ class Parametric(TorchDistributionMixin):  # type: ignore[misc]
         else:  # of an empty batch there is nothing to check, and torch cannot reshape its vectors
             Distribution.__init__(self, batch, event, validate_args=False if 0 in batch else validate_args)
 
-    def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
         """Return the distribution with its parameters expanded to ``batch_shape``."""
-        new = self._get_checked_instance(type(self), _instance)
+        new: Self = self._get_checked_instance(type(self), _instance)
         batch = torch.Size(batch_shape)
         for name, constraint in self._stored():
             parameter = getattr(self, name)
@@ -176,14 +215,15 @@ class Parametric(TorchDistributionMixin):  # type: ignore[misc]
 
 
 class Univariate(Parametric, abc.ABC):
-    """A law on the line: beside what torch asks for, both tails in log space, the mode, and the mass of an interval.
+    """A law on the line: beside what torch asks for, both tails in log space, the mode, and the mass of an interval."""
 
-    Attributes:
-        atoms: points with positive mass in an otherwise continuous law; there ``log_prob`` is a log-mass, elsewhere a
-            log-density: its base measure is Lebesgue's and one unit at each atom.
-    """
+    @property
+    def atoms(self) -> tuple[float, ...]:
+        """The points with positive mass in an otherwise continuous law.
 
-    atoms: tuple[float, ...] = ()
+        There ``log_prob`` is a log-mass, elsewhere a log-density: the base measure is Lebesgue's and one unit at each atom.
+        """
+        return ()
 
     @abc.abstractmethod
     def log_prob(self, value: Tensor) -> Tensor:
@@ -279,7 +319,7 @@ class Univariate(Parametric, abc.ABC):
             middle = torch.where(narrow, centre, torch.where(right, low, high))
             offset = torch.where(narrow, NODE * width, 0.0)
         left, other = self.log_prob(torch.stack([middle - offset, middle + offset])).unbind()
-        slope = (left - other).nan_to_num(0.0, 0.0, 0.0)
+        slope = (left - other).nan_to_num(0.0, 0.0, 0.0).clamp(-STEEP, STEEP)  # its fourth power must not overflow
         square = slope * slope
         log_width = width.log() if isinstance(width, Tensor) else math.log(width)
         rule = 0.5 * (left + other) + (square * (0.125 - square / 192.0) + log_width)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import pyro.distributions
 import torch
 from torch import Tensor
-from torch.distributions import constraints, register_kl
+from torch.distributions import constraints
 from torch.nn.functional import logsigmoid
 
-from likelihoods.distributions.base import Univariate, Value, derived, floating, promote
+from likelihoods.distributions.base import Univariate, Value, derived, floating, promote, register_kl
 
 
-class Bernoulli(Univariate, pyro.distributions.Bernoulli):  # type: ignore[misc]
+class Bernoulli(Univariate, pyro.distributions.Bernoulli):  # type: ignore[misc]  # Pyro makes this class on import
     r"""The Bernoulli law, with P(1) = 1 / (1 + exp(-logits)) and P(0) = 1 / (1 + exp(logits)).
 
     Args:
@@ -32,7 +32,7 @@ class Bernoulli(Univariate, pyro.distributions.Bernoulli):  # type: ignore[misc]
     tensor(-69.0776)
     """
 
-    arg_constraints: ClassVar = {"logits": constraints.real, "probs": constraints.unit_interval}
+    arg_constraints = {"logits": constraints.real, "probs": constraints.unit_interval}
     support = constraints.boolean
     has_enumerate_support = True
 
@@ -40,14 +40,10 @@ class Bernoulli(Univariate, pyro.distributions.Bernoulli):  # type: ignore[misc]
         self, logits: Value | None = None, *, probs: Value | None = None, validate_args: bool | None = None
     ) -> None:
         if (logits is None) == (probs is None):
-            given = "neither" if logits is None else "both"
-            raise TypeError(
-                f"Bernoulli got {given} of logits and probs; write Bernoulli(logits) or Bernoulli(probs=p)."
-            )
-        if logits is not None:
-            (self.logits,) = promote(logits)
-        else:
-            (self.probs,) = promote(probs)  # type: ignore[arg-type]
+            got = "neither" if logits is None else "both"
+            raise TypeError(f"Bernoulli got {got} of logits and probs; write Bernoulli(logits) or Bernoulli(probs=p).")
+        given: Any = logits if probs is None else probs
+        (self.__dict__["logits" if probs is None else "probs"],) = promote(given)
         self._settle(validate_args)
 
     @derived
@@ -127,7 +123,8 @@ class Bernoulli(Univariate, pyro.distributions.Bernoulli):  # type: ignore[misc]
 
     def entropy(self) -> Tensor:
         """Return the entropy in nats."""
-        return self._full(-sum(_times_log(log_p) for log_p in self._log_probs()))
+        zero, one = self._log_probs()
+        return self._full(-(_times_log(zero) + _times_log(one)))
 
     # Sampling
 

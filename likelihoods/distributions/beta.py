@@ -8,7 +8,6 @@ import pyro.distributions
 import torch
 from torch import Tensor
 from torch.distributions import constraints
-from torch.distributions.kl import register_kl
 
 from likelihoods.distributions.base import (
     Univariate,
@@ -21,6 +20,7 @@ from likelihoods.distributions.base import (
     implicit,
     promote,
     quantile,
+    register_kl,
 )
 from likelihoods.incomplete import betaincinv, binary_deviance, log_betainc, smooth_log_ratio
 from likelihoods.special import HALF_LOG_2PI, analytic, log1pmx, stirling, stirling_slope
@@ -78,20 +78,22 @@ by_mean = analytic(
 )
 
 
-class Beta(Univariate, pyro.distributions.Beta):  # type: ignore[misc]
+class Beta(Univariate, pyro.distributions.Beta):
     """The beta law, with density y^(a-1) (1 - y)^(b-1) / B(a, b) on [0, 1], a = concentration1, b = concentration0.
 
-    Give the two concentrations, or ``mean`` = a/(a + b) with ``precision`` = a + b.
+    Give the two concentrations, or ``precision`` = a + b with ``mean`` = a/(a + b) or with its ``logits`` log(a/b), which
+    say a mean near 1 without rounding it to 1.
 
     Args:
         concentration1: a, positive.
         concentration0: b, positive.
         mean: mean, in (0, 1).
         precision: a + b, positive.
+        logits: log-odds of the mean, real.
         validate_args: whether to check the parameters; torch's default if None.
 
     Raises:
-        TypeError: if not exactly one of the two pairs is given.
+        TypeError: if not exactly one of the three pairs is given.
 
     Source: S. Ferrari, F. Cribari-Neto (2004), Beta regression for modelling rates and proportions,
     doi:10.1080/0266476042000214501.
@@ -100,10 +102,11 @@ class Beta(Univariate, pyro.distributions.Beta):  # type: ignore[misc]
     tensor(-0.2877)
     """
 
-    arg_constraints = {  # noqa: RUF012
+    arg_constraints = {
         "concentration1": constraints.positive,
         "concentration0": constraints.positive,
         "mean": constraints.interval(0.0, 1.0),
+        "logits": constraints.real,
         "precision": constraints.positive,
     }
 
@@ -114,15 +117,18 @@ class Beta(Univariate, pyro.distributions.Beta):  # type: ignore[misc]
         *,
         mean: Value | None = None,
         precision: Value | None = None,
+        logits: Value | None = None,
         validate_args: bool | None = None,
     ) -> None:
-        given = {
+        given: dict[str, Any] = {
             "concentration1": concentration1,
             "concentration0": concentration0,
             "mean": mean,
             "precision": precision,
+            "logits": logits,
         }
-        first, second = choose("Beta", given, ("concentration1", "concentration0"), ("mean", "precision"))
+        pairs = ("concentration1", "concentration0"), ("mean", "precision"), ("logits", "precision")
+        first, second = choose("Beta", given, *pairs)
         self.__dict__[first], self.__dict__[second] = promote(given[first], given[second])
         self._settle(validate_args)
         if first == "mean":  # a parameter that is a moment too: it has the full batch shape
@@ -131,12 +137,17 @@ class Beta(Univariate, pyro.distributions.Beta):  # type: ignore[misc]
     @derived
     def concentration1(self) -> Tensor:
         """The exponent of y, plus 1."""
-        return self.mean * self.precision
+        return (self.logits.sigmoid() if "logits" in self.__dict__ else self.mean) * self.precision
 
     @derived
     def concentration0(self) -> Tensor:
         """The exponent of 1 - y, plus 1."""
-        return (1.0 - self.mean) * self.precision
+        return ((-self.logits).sigmoid() if "logits" in self.__dict__ else 1.0 - self.mean) * self.precision
+
+    @derived
+    def logits(self) -> Tensor:
+        """The log-odds of the mean."""
+        return self.concentration1.log() - self.concentration0.log()
 
     @derived
     def precision(self) -> Tensor:
@@ -147,7 +158,7 @@ class Beta(Univariate, pyro.distributions.Beta):  # type: ignore[misc]
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-density in nats; -inf outside [0, 1], its limits at 0 and 1."""
-        value = floating(value, self._like())
+        value = floating(value, self._like)
         inside = between(value, 0.0, 1.0, torch.full_like(value, 0.5))
         if "mean" in self.__dict__:
             density = by_mean(inside, self.mean, self.precision)
@@ -157,9 +168,6 @@ class Beta(Univariate, pyro.distributions.Beta):  # type: ignore[misc]
         low, high = torch.xlogy(a.detach() - 1.0, 0.0) + b.log(), torch.xlogy(b.detach() - 1.0, 0.0) + a.log()
         density = torch.where(value <= 0.0, torch.where(value == 0.0, low, -torch.inf), density)
         return torch.where(value >= 1.0, torch.where(value == 1.0, high, -torch.inf), density)
-
-    def _like(self) -> Tensor:
-        return self.__dict__[self._stored()[0][0]]
 
     # Distribution function
 
@@ -176,7 +184,7 @@ class Beta(Univariate, pyro.distributions.Beta):  # type: ignore[misc]
         return at_ends(self._log_tails(value)[1], value, 0.0, 1.0, 0.0, -torch.inf)
 
     def _log_tails(self, value: Tensor) -> tuple[Tensor, Tensor]:
-        value = floating(value, self._like())
+        value = floating(value, self._like)
         inside = between(value, 0.0, 1.0, torch.full_like(value, 0.5))
         return log_betainc(self.concentration1, self.concentration0, inside, 1.0 - inside)
 
@@ -198,6 +206,8 @@ class Beta(Univariate, pyro.distributions.Beta):  # type: ignore[misc]
     @derived
     def mean(self) -> Tensor:
         """The mean."""
+        if "logits" in self.__dict__:
+            return self._full(self.logits.sigmoid())
         return self._full(self.concentration1 / (self.concentration1 + self.concentration0))
 
     @property

@@ -8,9 +8,9 @@ import pyro.distributions
 import torch
 from torch import Tensor
 from torch.distributions import constraints
-from torch.distributions.kl import kl_divergence, register_kl
+from torch.distributions.kl import kl_divergence
 
-from likelihoods.distributions.base import Value, promote
+from likelihoods.distributions.base import Value, choose, derived, promote, register_kl
 from likelihoods.distributions.beta import Beta
 from likelihoods.distributions.counts import Count
 from likelihoods.incomplete import binary_deviance, smooth_log_ratio
@@ -57,16 +57,22 @@ log_mass = analytic(
 )
 
 
-class BetaBinomial(Count, pyro.distributions.BetaBinomial):  # type: ignore[misc]
+class BetaBinomial(Count, pyro.distributions.BetaBinomial):
     """The beta-binomial law: a binomial law whose chance of success has a beta law.
 
-    The mass is C(n, y) B(y + a, n - y + b) / B(a, b) at y = 0, …, n, a = concentration1, b = concentration0.
+    The mass is C(n, y) B(y + a, n - y + b) / B(a, b) at y = 0, …, n, a = concentration1, b = concentration0. Give the two
+    concentrations, or ``logits`` = log(a/b), the log-odds of the mean chance, with ``precision`` = a + b.
 
     Args:
         concentration1: a, positive.
         concentration0: b, positive.
         total_count: n, a non-negative integer.
+        logits: log-odds of the mean chance of a success, real.
+        precision: a + b, positive; as it grows the law becomes binomial.
         validate_args: whether to check the parameters; torch's default if None.
+
+    Raises:
+        TypeError: if not exactly one of the two pairs is given.
 
     Source: N. L. Johnson, A. W. Kemp, S. Kotz (2005), Univariate Discrete Distributions, section 6.9.2,
     doi:10.1002/0471715816.
@@ -75,21 +81,57 @@ class BetaBinomial(Count, pyro.distributions.BetaBinomial):  # type: ignore[misc
     tensor([-1.9389,    -inf])
     """
 
-    concentration1: Tensor = None  # type: ignore[assignment]  # plain attributes, where Pyro reads them off a beta law
-    concentration0: Tensor = None  # type: ignore[assignment]
+    total_count: Tensor
+    arg_constraints = {
+        "concentration1": constraints.positive,
+        "concentration0": constraints.positive,
+        "logits": constraints.real,
+        "precision": constraints.positive,
+        "total_count": constraints.nonnegative_integer,
+    }
 
     def __init__(
         self,
-        concentration1: Value,
-        concentration0: Value,
+        concentration1: Value | None = None,
+        concentration0: Value | None = None,
         total_count: Value = 1,
         *,
+        logits: Value | None = None,
+        precision: Value | None = None,
         validate_args: bool | None = None,
     ) -> None:
-        self.concentration1, self.concentration0, self.total_count = promote(
-            concentration1, concentration0, total_count
+        given: dict[str, Any] = {
+            "concentration1": concentration1,
+            "concentration0": concentration0,
+            "logits": logits,
+            "precision": precision,
+        }
+        pairs = ("concentration1", "concentration0"), ("logits", "precision")
+        first, second = choose("BetaBinomial", given, *pairs)
+        self.__dict__[first], self.__dict__[second], self.total_count = promote(
+            given[first], given[second], total_count
         )
         self._settle(validate_args)
+
+    @derived
+    def concentration1(self) -> Tensor:
+        """The shape of the chance at 1."""
+        return self.precision * self.logits.sigmoid()
+
+    @derived
+    def concentration0(self) -> Tensor:
+        """The shape of the chance at 0."""
+        return self.precision * (-self.logits).sigmoid()
+
+    @derived
+    def logits(self) -> Tensor:
+        """The log-odds of the mean chance."""
+        return self.concentration1.log() - self.concentration0.log()
+
+    @derived
+    def precision(self) -> Tensor:
+        """The sum of the concentrations."""
+        return self.concentration1 + self.concentration0
 
     @constraints.dependent_property(is_discrete=True, event_dim=0)
     def support(self) -> constraints.Constraint:

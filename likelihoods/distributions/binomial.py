@@ -8,9 +8,8 @@ import pyro.distributions
 import torch
 from torch import Tensor
 from torch.distributions import constraints
-from torch.distributions.kl import register_kl
 
-from likelihoods.distributions.base import Value, choose, derived, promote
+from likelihoods.distributions.base import Value, choose, derived, promote, register_kl
 from likelihoods.distributions.counts import Count, chances, kl_of_trial
 from likelihoods.incomplete import binary_deviance, log_betainc
 from likelihoods.special import HALF_LOG_2PI, analytic, stirling
@@ -35,7 +34,7 @@ def _mass(count: Tensor, total: Tensor, p: Tensor, q: Tensor, log_p: Tensor, log
 mass = analytic(_mass, None, None, None, None, lambda count, *_: count, lambda count, total, *_: total - count)
 
 
-class Binomial(Count, pyro.distributions.Binomial):  # type: ignore[misc]
+class Binomial(Count, pyro.distributions.Binomial):
     """The binomial law, with mass n! / (y! (n - y)!) p^y (1 - p)^(n - y) at y = 0, …, n, p = sigmoid(logits).
 
     Args:
@@ -54,7 +53,7 @@ class Binomial(Count, pyro.distributions.Binomial):  # type: ignore[misc]
     tensor([-2.1440,    -inf])
     """
 
-    arg_constraints = {  # noqa: RUF012
+    arg_constraints = {
         "total_count": constraints.nonnegative_integer,
         "logits": constraints.real,
         "probs": constraints.unit_interval,
@@ -69,7 +68,7 @@ class Binomial(Count, pyro.distributions.Binomial):  # type: ignore[misc]
         probs: Value | None = None,
         validate_args: bool | None = None,
     ) -> None:
-        given = {"logits": logits, "probs": probs}
+        given: dict[str, Any] = {"logits": logits, "probs": probs}
         (name,) = choose("Binomial", given, ("logits",), ("probs",))
         self.__dict__[name], self.total_count = promote(given[name], total_count)
         self._settle(validate_args)
@@ -84,7 +83,7 @@ class Binomial(Count, pyro.distributions.Binomial):  # type: ignore[misc]
         """The probability of a success."""
         return self.logits.sigmoid()
 
-    @property
+    @derived
     def _param(self) -> Tensor:
         return self.logits if "logits" in self.__dict__ else self.probs
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -33,19 +33,19 @@ class Categorical(Index):
     tensor([-0.4076, -2.4076,    -inf])
     """
 
-    arg_constraints: ClassVar = {"logits": constraints.real_vector, "probs": constraints.simplex}
-    _param: Tensor = None  # type: ignore[assignment]  # as it was given
+    arg_constraints = {"logits": constraints.real_vector, "probs": constraints.simplex}
 
     def __init__(
         self, logits: Value | None = None, *, probs: Value | None = None, validate_args: bool | None = None
     ) -> None:
         if (logits is None) == (probs is None):
-            given = "neither" if logits is None else "both"
+            got = "neither" if logits is None else "both"
             raise TypeError(
-                f"Categorical got {given} of logits and probs; write Categorical(logits) or Categorical(probs=p)."
+                f"Categorical got {got} of logits and probs; write Categorical(logits) or Categorical(probs=p)."
             )
         self._from_logits = logits is not None
-        (self._param,) = promote(logits if probs is None else probs)  # type: ignore[arg-type]
+        given: Any = logits if probs is None else probs
+        (self._param,) = promote(given)
         if self._param.dim() < 1:
             name = "logits" if self._from_logits else "probs"
             raise ValueError(f"Categorical got {name} of shape (); give a tensor of shape (..., K) for K categories.")
@@ -72,15 +72,19 @@ class Categorical(Index):
             )
             raise ValueError(f"Categorical: {name} must be {wanted} along the last axis, but got\n{self._param}")
 
-    def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
         """Return the distribution with its parameter expanded to ``batch_shape``."""
-        new = self._get_checked_instance(type(self), _instance)
+        new: Self = self._get_checked_instance(type(self), _instance)
         batch = torch.Size(batch_shape)
         new._from_logits, new._num_events = self._from_logits, self._num_events
         new._param = self._param.expand((*batch, self._num_events))
         Distribution.__init__(new, batch, validate_args=False)
         new._validate_args = self._validate_args
         return new
+
+    @property
+    def _like(self) -> Tensor:
+        return self._param
 
     @derived
     def logits(self) -> Tensor:

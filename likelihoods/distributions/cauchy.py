@@ -17,7 +17,7 @@ LOG_4PI = math.log(4.0 * math.pi)
 LOG_HALF_PI = math.log(0.5 * math.pi)
 
 
-class Cauchy(Univariate, pyro.distributions.Cauchy):  # type: ignore[misc]
+class Cauchy(Univariate, pyro.distributions.Cauchy):  # type: ignore[misc]  # Pyro makes this class on import
     r"""The Cauchy (Lorentz) law, with density 1 / (π scale (1 + z²)), z = (y - loc) / scale.
 
     It has no mean; the variance is infinite.

@@ -9,12 +9,12 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import Distribution
 
-from likelihoods.distributions.base import Parametric, floating
+from likelihoods.distributions.base import Parametric, derived, floating
 from likelihoods.distributions.foreign import univariate
 from likelihoods.distributions.supports import Intervals
 
 
-class Censored(Parametric, TorchDistribution):  # type: ignore[misc]
+class Censored(Parametric, TorchDistribution):
     """The law of a value seen exactly or only as an interval: left, right and interval censoring by one rule.
 
     A target is a pair (low, high) in the last axis, which says low < Y <= high, or, where the two are equal, that Y was
@@ -54,7 +54,7 @@ class Censored(Parametric, TorchDistribution):  # type: ignore[misc]
     tensor([-1.0439e+00, -1.8050e+03, -3.8172e-01])
     """
 
-    arg_constraints = {}  # noqa: RUF012  (torch's name; the base has the parameters)
+    arg_constraints = {}  # the base has the parameters
 
     def __init__(self, base: Distribution, *, validate_args: bool | None = None) -> None:
         self.base = univariate(base)
@@ -65,7 +65,7 @@ class Censored(Parametric, TorchDistribution):  # type: ignore[misc]
         return Censored(self.base.expand(batch_shape), validate_args=self._validate_args)
 
     @property
-    def support(self) -> Intervals:  # type: ignore[override]
+    def support(self) -> Intervals:
         """The pairs that are possible under the base."""
         return Intervals(self.base)
 
@@ -109,8 +109,8 @@ class Censored(Parametric, TorchDistribution):  # type: ignore[misc]
         """The mode of the value behind the intervals."""
         return self.base.mode
 
-    @property
-    def has_rsample(self) -> bool:  # type: ignore[override]
+    @derived
+    def has_rsample(self) -> bool:
         """The base's own."""
         return bool(self.base.has_rsample)
 

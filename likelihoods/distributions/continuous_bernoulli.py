@@ -8,7 +8,7 @@ import pyro.distributions
 import torch
 import torch.distributions
 from torch import Tensor
-from torch.distributions import constraints, register_kl
+from torch.distributions import constraints
 from torch.nn.functional import logsigmoid, relu
 
 from likelihoods.distributions.base import (
@@ -24,12 +24,13 @@ from likelihoods.distributions.base import (
     open_interval,
     promote,
     quantile,
+    register_kl,
 )
 from likelihoods.removable import expm1_ratio_log, expm1_ratio_log_curvature, expm1_ratio_log_slope
 from likelihoods.special import LOG_2, log1mexp
 
 
-class ContinuousBernoulli(Univariate, pyro.distributions.ContinuousBernoulli):  # type: ignore[misc]
+class ContinuousBernoulli(Univariate, pyro.distributions.ContinuousBernoulli):  # type: ignore[misc]  # Pyro makes this class on import
     r"""The continuous Bernoulli law on [0, 1]: an exponential law cut off at 1, rising or falling.
 
     The density is exp(logits · y) · logits / (exp(logits) - 1). The mean is not sigmoid(logits).
@@ -48,15 +49,15 @@ class ContinuousBernoulli(Univariate, pyro.distributions.ContinuousBernoulli):  
     tensor([5.9078,   -inf])
     """
 
-    arg_constraints = {"logits": constraints.real, "probs": open_interval(0.0, 1.0)}  # noqa: RUF012
+    arg_constraints = {"logits": constraints.real, "probs": open_interval(0.0, 1.0)}
     _lims = (0.499, 0.501)  # of torch's private methods, which nothing here uses
 
     def __init__(
         self, logits: Value | None = None, *, probs: Value | None = None, validate_args: bool | None = None
     ) -> None:
-        given = {"logits": logits, "probs": probs}
+        given: dict[str, Any] = {"logits": logits, "probs": probs}
         (name,) = choose("ContinuousBernoulli", given, ("logits",), ("probs",))
-        (self.__dict__[name],) = promote(given[name])  # type: ignore[arg-type]
+        (self.__dict__[name],) = promote(given[name])
         self._settle(validate_args)
 
     @derived
@@ -202,7 +203,8 @@ def _kl_continuous_bernoulli_continuous_bernoulli(p: ContinuousBernoulli, q: Con
 
 @register_kl(torch.distributions.Beta, ContinuousBernoulli)
 def _kl_beta_continuous_bernoulli(p: torch.distributions.Beta, q: ContinuousBernoulli) -> Tensor:
-    return -p.entropy() - _mean_log_prob(p.mean, q)
+    entropy: Tensor = p.entropy()
+    return -entropy - _mean_log_prob(p.mean, q)
 
 
 @register_kl(torch.distributions.Uniform, ContinuousBernoulli)

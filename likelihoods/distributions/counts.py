@@ -149,7 +149,8 @@ class Count(Univariate, abc.ABC):
         log_mass = self._log_mass(known)
         mass = log_mass.exp() * weights * (known == counts)
         total = sum(torch.where(mass > 0.0, term(known, log_mass), 0.0) for term in terms)
-        return (mass * total).sum(0)
+        found: Tensor = (mass * total).sum(0)
+        return found
 
     def entropy(self) -> Tensor:
         """Return the entropy in nats, a sum over the support."""

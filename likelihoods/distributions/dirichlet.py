@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import pyro.distributions
 import torch
 from torch import Tensor
-from torch.distributions import constraints, kl_divergence, register_kl
+from torch.distributions import constraints, kl_divergence
 
-from likelihoods.distributions.base import Parametric, Value, floating, promote
+from likelihoods.distributions.base import Parametric, Value, floating, promote, register_kl
 from likelihoods.distributions.gamma import Gamma, by_rate
 from likelihoods.special import analytic
 from likelihoods.wide import FEW, digamma_block, in_blocks, is_wide, lgamma, lgamma_block
@@ -37,7 +35,7 @@ _part_ = analytic(
 )  # of y^(a - 1) / Γ(a), for tensors of one shape
 
 
-class Dirichlet(Parametric, pyro.distributions.Dirichlet):  # type: ignore[misc]
+class Dirichlet(Parametric, pyro.distributions.Dirichlet):
     r"""The Dirichlet law on the simplex, with density Γ(Σ_k a_k) Π_k y_k^(a_k - 1) / Γ(a_k), a = concentration.
 
     The density is with respect to Lebesgue measure on the first K - 1 coordinates, as in torch. It is the law of the shares
@@ -53,7 +51,7 @@ class Dirichlet(Parametric, pyro.distributions.Dirichlet):  # type: ignore[misc]
     tensor([0.5232,   -inf])
     """
 
-    arg_constraints: ClassVar = {"concentration": constraints.independent(constraints.positive, 1)}
+    arg_constraints = {"concentration": constraints.independent(constraints.positive, 1)}
 
     def __init__(self, concentration: Value, *, validate_args: bool | None = None) -> None:
         (self.concentration,) = promote(concentration)

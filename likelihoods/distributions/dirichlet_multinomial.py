@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import pyro.distributions
 import torch
 from torch import Tensor
 from torch.distributions import constraints, register_kl
 
-from likelihoods.distributions.base import Parametric, Value, floating, log_indicator, promote
+from likelihoods.distributions.base import STORED, Parametric, Value, derived, floating, log_indicator, promote
 from likelihoods.distributions.beta_binomial import BetaBinomial
 from likelihoods.distributions.dirichlet import Dirichlet
 from likelihoods.distributions.multinomial import Compositions, Multinomial
@@ -33,7 +33,7 @@ _part_ = analytic(
 )  # of Γ(y + a) / (y! Γ(a)), for tensors of one shape
 
 
-class DirichletMultinomial(Parametric, pyro.distributions.DirichletMultinomial):  # type: ignore[misc]
+class DirichletMultinomial(Parametric, pyro.distributions.DirichletMultinomial):
     r"""The Dirichlet-multinomial law: a multinomial law of n trials whose probabilities have a Dirichlet law.
 
     The mass is n! Γ(A)/Γ(n + A) Π_k Γ(y_k + a_k)/(y_k! Γ(a_k)), a = concentration, A = Σ a. It is the law of K negative
@@ -50,11 +50,12 @@ class DirichletMultinomial(Parametric, pyro.distributions.DirichletMultinomial):
     tensor([-1.0704,    -inf])
     """
 
-    arg_constraints: ClassVar = {
+    arg_constraints = {
         "concentration": constraints.independent(constraints.positive, 1),
         "total_count": constraints.nonnegative_integer,
     }
-    concentration: Tensor = None  # type: ignore[assignment]  # a plain attribute, where Pyro reads it off a Dirichlet law
+    concentration: Tensor = STORED  # a plain attribute, where Pyro reads it off a Dirichlet law
+    total_count: Tensor
     is_sparse = False  # Pyro's alternative formula for data with many zeros
 
     def __init__(self, concentration: Value, total_count: Value = 1, *, validate_args: bool | None = None) -> None:
@@ -65,10 +66,10 @@ class DirichletMultinomial(Parametric, pyro.distributions.DirichletMultinomial):
             )
         self._settle(validate_args, event_dim=1)
 
-    @property
+    @derived
     def _dirichlet(self) -> Dirichlet:
         """The law of the probabilities."""
-        return Dirichlet(self.concentration, validate_args=False).expand(self._batch_shape)  # type: ignore[no-any-return]
+        return Dirichlet(self.concentration, validate_args=False).expand(self._batch_shape)
 
     @constraints.dependent_property(is_discrete=True, event_dim=1)
     def support(self) -> constraints.Constraint:

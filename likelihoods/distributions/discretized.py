@@ -11,13 +11,13 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-from likelihoods.distributions.base import Univariate, Value, between, floating, quantile
+from likelihoods.distributions.base import Univariate, Value, between, derived, floating, quantile
 from likelihoods.distributions.foreign import univariate
 from likelihoods.distributions.supports import NEAR, Lattice, ends, expectation, listed, search, table
 from likelihoods.distributions.truncated import Truncated
 
 
-class Discretized(Univariate, TorchDistribution):  # type: ignore[misc]
+class Discretized(Univariate, TorchDistribution):
     """The law of Y rounded to the nearest point of a lattice: each y has the mass P(y - step/2 < Y <= y + step/2).
 
     The lattice is offset + k·step for whole k, from ``low`` to ``high`` if these are given. Then the two end cells take
@@ -48,7 +48,7 @@ class Discretized(Univariate, TorchDistribution):  # type: ignore[misc]
     tensor([-0.9599,    -inf, -2.8035])
     """
 
-    arg_constraints = {}  # noqa: RUF012  (torch's name; the base has the parameters)
+    arg_constraints = {}  # the base has the parameters
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class Discretized(Univariate, TorchDistribution):  # type: ignore[misc]
         return self.base._like
 
     @property
-    def support(self) -> Lattice:  # type: ignore[override]
+    def support(self) -> Lattice:
         """The points of the lattice, as far as the base reaches."""
         if self.base.support is constraints.real:
             return Lattice(self.step, self.offset, self.low, self.high)
@@ -253,8 +253,8 @@ class Discretized(Univariate, TorchDistribution):  # type: ignore[misc]
 
     # Sampling
 
-    @property
-    def has_enumerate_support(self) -> bool:  # type: ignore[override]
+    @derived
+    def has_enumerate_support(self) -> bool:
         """Whether the lattice ends on both sides."""
         return all(bool(end.isfinite().all()) for end in self._ends())
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
-from torch.distributions import constraints, register_kl
+from torch.distributions import constraints
 from torch.nn.functional import logsigmoid
 
-from likelihoods.distributions.base import Univariate, Value, floating, log_indicator, promote
+from likelihoods.distributions.base import Univariate, Value, derived, floating, log_indicator, promote, register_kl
 from likelihoods.special import log1mexp
 
 ROUNDING = 8.0  # ulps of the largest level by which a value may miss its level
@@ -39,7 +39,7 @@ class Levels(constraints.Constraint):
         return f"Levels(low={self.low}, high={self.high}, step={self.step})"
 
 
-class DiscretizedLogistic(Univariate, TorchDistribution):  # type: ignore[misc]
+class DiscretizedLogistic(Univariate, TorchDistribution):
     r"""The logistic law rounded to the levels low, low + step, …, high: P(y) = P(y - step/2 < X ≤ y + step/2), X logistic.
 
     Args:
@@ -61,7 +61,7 @@ class DiscretizedLogistic(Univariate, TorchDistribution):  # type: ignore[misc]
     tensor([-3.7732, -0.5895,    -inf])
     """
 
-    arg_constraints: ClassVar = {
+    arg_constraints = {
         "loc": constraints.real,
         "scale": constraints.positive,
         "low": constraints.real,
@@ -100,12 +100,12 @@ class DiscretizedLogistic(Univariate, TorchDistribution):  # type: ignore[misc]
         return new
 
     @property
-    def support(self) -> Levels:  # type: ignore[override]
+    def support(self) -> Levels:
         """The levels."""
         return Levels(self.low, self.high, self.step)
 
-    @property
-    def has_enumerate_support(self) -> bool:  # type: ignore[override]
+    @derived
+    def has_enumerate_support(self) -> bool:
         """The levels can be listed."""
         return True
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
-from torch.distributions import constraints, register_kl
+from torch.distributions import constraints
 
-from likelihoods.distributions.base import Univariate, Value, promote
+from likelihoods.distributions.base import Univariate, Value, promote, register_kl
 from likelihoods.special import LOG_2, symmetric_log_cdf
 
 
-class EpsilonInsensitive(Univariate, TorchDistribution):  # type: ignore[misc]
+class EpsilonInsensitive(Univariate, TorchDistribution):
     r"""The ε-insensitive law, with density exp(-max(\|z\| - epsilon, 0)) / (2 scale (1 + epsilon)), z = (y - loc) / scale.
 
     It is uniform on \|z\| ≤ epsilon with probability epsilon / (1 + epsilon), and beyond has Laplace's tails.
@@ -31,7 +31,7 @@ class EpsilonInsensitive(Univariate, TorchDistribution):  # type: ignore[misc]
     tensor([-1.0986, -2.0986])
     """
 
-    arg_constraints: ClassVar = {
+    arg_constraints = {
         "loc": constraints.real,
         "scale": constraints.positive,
         "epsilon": constraints.nonnegative,

@@ -7,7 +7,6 @@ from typing import Any
 import pyro.distributions
 import torch
 from torch import Tensor
-from torch.distributions import register_kl
 
 from likelihoods.distributions.base import (
     Univariate,
@@ -18,11 +17,12 @@ from likelihoods.distributions.base import (
     log_nonnegative,
     promote,
     quantile,
+    register_kl,
 )
 from likelihoods.special import log1mexp, one_minus_exp
 
 
-class Exponential(Univariate, pyro.distributions.Exponential):  # type: ignore[misc]
+class Exponential(Univariate, pyro.distributions.Exponential):  # type: ignore[misc]  # Pyro makes this class on import
     r"""The exponential law, with density rate · exp(-rate · y) for y >= 0.
 
     Args:

@@ -9,10 +9,11 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import Distribution, TransformedDistribution, constraints
 
-from likelihoods.distributions.base import Univariate, floating
+from likelihoods.distributions.base import Univariate, derived, floating
+from likelihoods.distributions.supports import support_of
 
 
-class Foreign(Univariate, TorchDistribution):  # type: ignore[misc]
+class Foreign(Univariate, TorchDistribution):
     """A torch or Pyro law on the line, with tails made of its ``cdf``, for the laws that are made of laws.
 
     The tails are log F and log(1 - F), so they have the digits that F and 1 - F have left: in the upper tail an interval
@@ -31,7 +32,7 @@ class Foreign(Univariate, TorchDistribution):  # type: ignore[misc]
     tensor(-0.6931)
     """
 
-    arg_constraints = {}  # noqa: RUF012  (torch's name; the base has the parameters)
+    arg_constraints = {}  # the base has the parameters
 
     def __init__(self, base: Distribution) -> None:
         name = type(base).__name__
@@ -60,7 +61,7 @@ class Foreign(Univariate, TorchDistribution):  # type: ignore[misc]
     @property
     def support(self) -> constraints.Constraint:
         """The law's own."""
-        return self.base.support
+        return support_of(self.base)
 
     def _bounds(self) -> tuple[Any, Any]:
         bounds = vars(self.base.support)
@@ -141,8 +142,8 @@ class Foreign(Univariate, TorchDistribution):  # type: ignore[misc]
 
     # Sampling
 
-    @property
-    def has_rsample(self) -> bool:  # type: ignore[override]
+    @derived
+    def has_rsample(self) -> bool:
         """The law's own."""
         return bool(self.base.has_rsample)
 

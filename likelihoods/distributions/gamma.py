@@ -8,7 +8,6 @@ import pyro.distributions
 import torch
 from torch import Tensor
 from torch.distributions import constraints
-from torch.distributions.kl import register_kl
 
 from likelihoods.distributions.base import (
     Univariate,
@@ -22,6 +21,7 @@ from likelihoods.distributions.base import (
     log_positive,
     promote,
     quantile,
+    register_kl,
 )
 from likelihoods.incomplete import gammaincinv, log_gammainc
 from likelihoods.special import HALF_LOG_2PI, NEAR, analytic, log1pmx, near_log1pmx, stirling, stirling_slope
@@ -72,7 +72,7 @@ by_mean = analytic(
 )
 
 
-class Gamma(Univariate, pyro.distributions.Gamma):  # type: ignore[misc]
+class Gamma(Univariate, pyro.distributions.Gamma):
     """The gamma law, with density rate^a y^(a-1) exp(-rate·y) / Γ(a) for y >= 0, where a is the concentration.
 
     Give ``concentration`` with ``rate``, or with ``mean`` = concentration / rate.
@@ -92,7 +92,7 @@ class Gamma(Univariate, pyro.distributions.Gamma):  # type: ignore[misc]
     tensor(-0.9768)
     """
 
-    arg_constraints = {  # noqa: RUF012
+    arg_constraints = {
         "concentration": constraints.positive,
         "rate": constraints.positive,
         "mean": constraints.positive,
@@ -106,7 +106,7 @@ class Gamma(Univariate, pyro.distributions.Gamma):  # type: ignore[misc]
         mean: Value | None = None,
         validate_args: bool | None = None,
     ) -> None:
-        given = {"concentration": concentration, "rate": rate, "mean": mean}
+        given: dict[str, Any] = {"concentration": concentration, "rate": rate, "mean": mean}
         _, second = choose("Gamma", given, ("concentration", "rate"), ("concentration", "mean"))
         self.concentration, self.__dict__[second] = promote(given["concentration"], given[second])
         self._settle(validate_args)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import torch
 from pyro.distributions import TorchDistribution
@@ -11,20 +11,30 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.nn.functional import logsigmoid
 
-from likelihoods.distributions.base import Univariate, Value, between, both_tails, floating, on_line, promote, quantile
+from likelihoods.distributions.base import (
+    Univariate,
+    Value,
+    between,
+    both_tails,
+    derived,
+    floating,
+    on_line,
+    promote,
+    quantile,
+)
 from likelihoods.distributions.inversion import smallest
-from likelihoods.distributions.supports import OrZero, on_lattice
+from likelihoods.distributions.supports import OrZero, on_lattice, support_of
 from likelihoods.special import log_add_exp
 
 
-class Gated(Univariate, TorchDistribution, abc.ABC):  # type: ignore[misc]
+class Gated(Univariate, TorchDistribution, abc.ABC):
     """Abstract: zero with the probability of a gate, else a law of other values, whose chances are the base's times a factor.
 
     Where the base is a density, zero is an atom: the law is mixed, ``log_prob`` is a log-probability at 0 and a
     log-density elsewhere, and the base measure is Lebesgue's and one unit at 0.
     """
 
-    arg_constraints: ClassVar = {"logits": constraints.real}
+    arg_constraints = {"logits": constraints.real}
 
     def __init__(self, base: Distribution, logits: Value, *, validate_args: bool | None = None) -> None:
         if base.event_shape:
@@ -48,9 +58,9 @@ class Gated(Univariate, TorchDistribution, abc.ABC):  # type: ignore[misc]
         return new
 
     @property
-    def support(self) -> constraints.Constraint:
+    def support(self) -> Any:
         """The base's support, and zero."""
-        support = self.base.support
+        support: Any = self.base.support
         if support in (constraints.nonnegative_integer, constraints.nonnegative, constraints.real):
             return support
         if support is constraints.positive:
@@ -59,9 +69,9 @@ class Gated(Univariate, TorchDistribution, abc.ABC):  # type: ignore[misc]
         return support if starts and support.lower_bound == 0 else OrZero(support)
 
     @property
-    def atoms(self) -> tuple[float, ...]:  # type: ignore[override]
+    def atoms(self) -> tuple[float, ...]:
         """Zero, where the base is not a law of counts, and the base's own atoms."""
-        if self.base.support.is_discrete:
+        if support_of(self.base).is_discrete:
             return ()
         return (0.0, *(atom for atom in self._base_atoms if atom != 0.0))
 
@@ -72,7 +82,7 @@ class Gated(Univariate, TorchDistribution, abc.ABC):  # type: ignore[misc]
     @property
     def _holds_zero(self) -> bool:
         """Whether the base's own log_prob at 0 is that of a mass."""
-        return self.base.support.is_discrete or 0.0 in self._base_atoms
+        return support_of(self.base).is_discrete or 0.0 in self._base_atoms
 
     def _log_base_zero(self) -> Tensor:
         """Return log P(0) under the base."""
@@ -98,7 +108,7 @@ class Gated(Univariate, TorchDistribution, abc.ABC):  # type: ignore[misc]
         """Return ``log_prob``, with 0 treated apart from other values."""
         value = floating(value, self.logits)
         zero = value == 0.0
-        other = torch.where(zero, 1.0 if self.base.support.is_discrete else 0.5, value)
+        other = torch.where(zero, 1.0 if support_of(self.base).is_discrete else 0.5, value)
         return torch.where(zero, self._log_zero(), self._log_factor() + self.base.log_prob(other))
 
     # Distribution function
@@ -152,7 +162,9 @@ class Gated(Univariate, TorchDistribution, abc.ABC):  # type: ignore[misc]
         nought, factor = torch.zeros_like(p), self._log_factor().exp()
         with torch.no_grad():
             negative = (
-                p < factor * line.cdf(nought) if line.support is constraints.real else torch.zeros_like(p, dtype=bool)
+                p < factor * line.cdf(nought)
+                if line.support is constraints.real
+                else torch.zeros_like(p, dtype=torch.bool)
             )
             zero = ~negative & (p <= self.cdf(nought))
         # from the tail that keeps its digits; below 0 the gate has not counted yet
@@ -195,8 +207,8 @@ class Gated(Univariate, TorchDistribution, abc.ABC):  # type: ignore[misc]
 
     # Sampling
 
-    @property
-    def has_enumerate_support(self) -> bool:  # type: ignore[override]
+    @derived
+    def has_enumerate_support(self) -> bool:
         """Whether the base's support is finite."""
         return bool(self.base.has_enumerate_support)
 

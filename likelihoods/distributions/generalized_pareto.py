@@ -23,7 +23,7 @@ from likelihoods.removable import expm1_ratio, log1p_by
 from likelihoods.special import log1mexp, one_minus_exp
 
 
-class GeneralizedPareto(Univariate, pyro.distributions.GeneralizedPareto):  # type: ignore[misc]
+class GeneralizedPareto(Univariate, pyro.distributions.GeneralizedPareto):  # type: ignore[misc, name-defined]  # Pyro makes this class on import
     r"""The generalised Pareto law, the limit of the excess over a high threshold.
 
     With z = (y - loc) / scale the density is (1 + concentration · z)^(-1 - 1/concentration) / scale for z >= 0 and

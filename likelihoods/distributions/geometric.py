@@ -8,14 +8,13 @@ import pyro.distributions
 import torch
 from torch import Tensor
 from torch.distributions import constraints
-from torch.distributions.kl import register_kl
 
-from likelihoods.distributions.base import Value, choose, derived, promote
+from likelihoods.distributions.base import Value, choose, derived, promote, register_kl
 from likelihoods.distributions.counts import Count, chances, kl_of_trial
 from likelihoods.special import log1mexp
 
 
-class Geometric(Count, pyro.distributions.Geometric):  # type: ignore[misc]
+class Geometric(Count, pyro.distributions.Geometric):
     """The geometric law, with mass (1 - p)^y p at y = 0, 1, 2, …, p = sigmoid(logits): the failures before a success.
 
     Args:
@@ -33,12 +32,12 @@ class Geometric(Count, pyro.distributions.Geometric):  # type: ignore[misc]
     tensor([-2.7726,    -inf])
     """
 
-    arg_constraints = {"logits": constraints.real, "probs": constraints.unit_interval}  # noqa: RUF012
+    arg_constraints = {"logits": constraints.real, "probs": constraints.unit_interval}
 
     def __init__(
         self, logits: Value | None = None, *, probs: Value | None = None, validate_args: bool | None = None
     ) -> None:
-        given = {"logits": logits, "probs": probs}
+        given: dict[str, Any] = {"logits": logits, "probs": probs}
         (name,) = choose("Geometric", given, ("logits",), ("probs",))
         (self.__dict__[name],) = promote(given[name])
         self._settle(validate_args)

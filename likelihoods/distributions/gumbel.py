@@ -8,16 +8,16 @@ from typing import Any
 import pyro.distributions
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, constraints, register_kl, transforms
+from torch.distributions import Distribution, constraints, transforms
 
-from likelihoods.distributions.base import Univariate, Value, promote
+from likelihoods.distributions.base import Univariate, Value, promote, register_kl
 from likelihoods.distributions.uniform import Uniform
 from likelihoods.special import EULER, log1mexpexp, safe_exp
 
 VARIANCE = math.pi**2 / 6.0
 
 
-class Gumbel(Univariate, pyro.distributions.Gumbel):  # type: ignore[misc]
+class Gumbel(Univariate, pyro.distributions.Gumbel):  # type: ignore[misc]  # Pyro makes this class on import
     r"""The Gumbel law of a maximum, with density exp(-z - exp(-z)) / scale, z = (y - loc) / scale.
 
     Args:
@@ -31,7 +31,7 @@ class Gumbel(Univariate, pyro.distributions.Gumbel):  # type: ignore[misc]
     tensor(-1.7997)
     """
 
-    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}  # noqa: RUF012
+    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
     support = constraints.real
     has_rsample = True
 

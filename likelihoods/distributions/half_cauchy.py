@@ -9,10 +9,10 @@ import pyro.distributions
 import torch
 import torch.distributions
 from torch import Tensor
-from torch.distributions import register_kl
 from torch.distributions.transforms import AbsTransform, AffineTransform, Transform
 
 from likelihoods.distributions.base import (
+    STORED,
     Univariate,
     Value,
     at_ends,
@@ -21,13 +21,14 @@ from likelihoods.distributions.base import (
     log_nonnegative,
     promote,
     quantile,
+    register_kl,
 )
 from likelihoods.distributions.cauchy import Cauchy
 
 TWO_BY_PI = 2.0 / math.pi
 
 
-class HalfCauchy(Univariate, pyro.distributions.HalfCauchy):  # type: ignore[misc]
+class HalfCauchy(Univariate, pyro.distributions.HalfCauchy):  # type: ignore[misc]  # Pyro makes this class on import
     r"""The law of |X| for a Cauchy X about 0: density 2 / (π · scale · (1 + z²)) for y >= 0, z = y / scale.
 
     Args:
@@ -40,7 +41,7 @@ class HalfCauchy(Univariate, pyro.distributions.HalfCauchy):  # type: ignore[mis
     tensor([-1.3679,    -inf])
     """
 
-    scale: Tensor = None  # type: ignore[assignment]  # a plain attribute, where torch reads it off base_dist
+    scale: Tensor = STORED  # a plain attribute, where torch reads it off base_dist
 
     def __init__(self, scale: Value = 1.0, *, validate_args: bool | None = None) -> None:
         (self.scale,) = promote(scale)

@@ -9,10 +9,10 @@ import pyro.distributions
 import torch
 import torch.distributions
 from torch import Tensor
-from torch.distributions import register_kl
 from torch.distributions.transforms import AbsTransform, AffineTransform, Transform
 
 from likelihoods.distributions.base import (
+    STORED,
     Univariate,
     Value,
     at_ends,
@@ -21,6 +21,7 @@ from likelihoods.distributions.base import (
     log_nonnegative,
     promote,
     quantile,
+    register_kl,
 )
 from likelihoods.distributions.normal import Normal
 from likelihoods.special import log_ndtr
@@ -30,7 +31,7 @@ ROOT_2, ROOT_HALF = math.sqrt(2.0), math.sqrt(0.5)
 HALF_LOG_2_BY_PI = 0.5 * math.log(2.0 / math.pi)
 
 
-class HalfNormal(Univariate, pyro.distributions.HalfNormal):  # type: ignore[misc]
+class HalfNormal(Univariate, pyro.distributions.HalfNormal):  # type: ignore[misc]  # Pyro makes this class on import
     r"""The law of |X| for a normal X about 0: density √(2/π) · exp(-z²/2) / scale for y >= 0, z = y / scale.
 
     Args:
@@ -43,7 +44,7 @@ class HalfNormal(Univariate, pyro.distributions.HalfNormal):  # type: ignore[mis
     tensor([-1.0439,    -inf])
     """
 
-    scale: Tensor = None  # type: ignore[assignment]  # a plain attribute, where torch reads it off base_dist
+    scale: Tensor = STORED  # a plain attribute, where torch reads it off base_dist
 
     def __init__(self, scale: Value = 1.0, *, validate_args: bool | None = None) -> None:
         (self.scale,) = promote(scale)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, overload
+from typing import Any, overload
 
 import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
-from torch.distributions import constraints, register_kl
+from torch.distributions import constraints
 
-from likelihoods.distributions.base import Univariate, Value, promote
+from likelihoods.distributions.base import Univariate, Value, promote, register_kl
 from likelihoods.special import LOG_2, symmetric_log_cdf
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -34,11 +34,11 @@ def huber_log_normalizer(delta: Tensor | float) -> Tensor | float:
     if isinstance(delta, Tensor):
         core = HALF_LOG_2PI + torch.erf(delta * ROOT_HALF).log()
         return torch.logaddexp(core, LOG_2 - delta.log() - 0.5 * delta * delta)
-    core, tails = HALF_LOG_2PI + math.log(math.erf(delta * ROOT_HALF)), LOG_2 - math.log(delta) - 0.5 * delta * delta
-    return max(core, tails) + math.log1p(math.exp(-abs(core - tails)))
+    inner, outer = HALF_LOG_2PI + math.log(math.erf(delta * ROOT_HALF)), LOG_2 - math.log(delta) - 0.5 * delta * delta
+    return max(inner, outer) + math.log1p(math.exp(-abs(inner - outer)))
 
 
-class Huber(Univariate, TorchDistribution):  # type: ignore[misc]
+class Huber(Univariate, TorchDistribution):
     r"""The Huber law, with density exp(-ρ(z)) / (scale·Z), z = (y - loc) / scale.
 
     ρ(z) = z²/2 for \|z\| ≤ delta and delta·(\|z\| - delta/2) beyond, so that -log density is Huber's loss up to log Z
@@ -56,7 +56,7 @@ class Huber(Univariate, TorchDistribution):  # type: ignore[misc]
     tensor(-2.3768)
     """
 
-    arg_constraints: ClassVar = {"loc": constraints.real, "scale": constraints.positive, "delta": constraints.positive}
+    arg_constraints = {"loc": constraints.real, "scale": constraints.positive, "delta": constraints.positive}
     support = constraints.real
     has_rsample = True
 
@@ -98,7 +98,7 @@ class Huber(Univariate, TorchDistribution):  # type: ignore[misc]
         core = torch.minimum(z, delta)
         beyond = 1.0 / delta - ROOT_HALF_PI * torch.special.erfcx(delta * ROOT_HALF)
         mills = ROOT_HALF_PI * torch.special.erfcx(core * ROOT_HALF)
-        scaled = mills + beyond * torch.exp(-0.5 * (delta - core) * (delta + core))
+        scaled: Tensor = mills + beyond * torch.exp(-0.5 * (delta - core) * (delta + core))
         return core * (0.5 * core - z) + scaled.log() - huber_log_normalizer(delta)
 
     def icdf(self, value: Tensor) -> Tensor:

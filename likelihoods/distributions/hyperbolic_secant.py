@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from pyro.distributions import TorchDistribution
@@ -17,7 +17,7 @@ LOG_HALF_PI = math.log(0.5 * math.pi)
 LOG_2PI = math.log(2.0 * math.pi)
 
 
-class HyperbolicSecant(Univariate, TorchDistribution):  # type: ignore[misc]
+class HyperbolicSecant(Univariate, TorchDistribution):
     r"""The hyperbolic secant law, with density sech(z) / (π scale), z = (y - loc) / scale.
 
     With scale 1, -log density is the log-cosh loss plus log π. The variance is (π scale / 2)².
@@ -34,7 +34,7 @@ class HyperbolicSecant(Univariate, TorchDistribution):  # type: ignore[misc]
     tensor(-2.4697)
     """
 
-    arg_constraints: ClassVar = {"loc": constraints.real, "scale": constraints.positive}
+    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
     support = constraints.real
     has_rsample = True
 

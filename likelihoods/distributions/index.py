@@ -8,14 +8,13 @@ import math
 import pyro.distributions
 import torch
 from torch import Tensor
-from torch.distributions import register_kl
 
-from likelihoods.distributions.base import Univariate, floating, log_indicator
+from likelihoods.distributions.base import Univariate, floating, log_indicator, register_kl
 
 NARROW, FEW = 32, 1000  # torch's log_softmax is slow along a short axis, fast along a long one and for a single row
 
 
-class Index(Univariate, pyro.distributions.Categorical):  # type: ignore[misc]
+class Index(Univariate, pyro.distributions.Categorical):
     """A law on 0, …, K - 1. It is a Categorical for torch and Pyro: ``.probs`` and ``.logits`` are ``(..., K)``, normalised.
 
     Distribution function and moments are those of the index as a number, which means something where categories are ordered.
@@ -23,11 +22,7 @@ class Index(Univariate, pyro.distributions.Categorical):  # type: ignore[misc]
 
     has_enumerate_support = True
     _num_events: int
-
-    @property
-    @abc.abstractmethod
-    def _param(self) -> Tensor:
-        """A tensor with the dtype and the device of the law and, as in torch, the batch shape and an axis of K."""
+    _param: Tensor  # with the dtype and the device of the law and, as in torch, the batch shape and an axis of K
 
     @abc.abstractmethod
     def _cumulated(self) -> Tensor:

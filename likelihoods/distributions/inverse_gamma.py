@@ -7,19 +7,22 @@ from typing import Any
 import pyro.distributions
 import torch
 from torch import Tensor
-from torch.distributions.kl import kl_divergence, register_kl
+from torch.distributions import kl_divergence
 from torch.distributions.transforms import PowerTransform, Transform
 
 from likelihoods.distributions.base import (
+    STORED,
     Univariate,
     Value,
     at_ends,
     between,
+    derived,
     floating,
     implicit,
     log_positive,
     promote,
     quantile,
+    register_kl,
 )
 from likelihoods.distributions.gamma import Gamma, log_kernel, log_kernel_slope
 from likelihoods.incomplete import gammaincinv, log_gammainc
@@ -40,7 +43,7 @@ log_density = analytic(
 )
 
 
-class InverseGamma(Univariate, pyro.distributions.InverseGamma):  # type: ignore[misc]
+class InverseGamma(Univariate, pyro.distributions.InverseGamma):
     """The inverse gamma law, that of 1/X for a gamma X: density rate^a y^(-a-1) exp(-rate/y) / Γ(a) for y > 0.
 
     Args:
@@ -54,8 +57,8 @@ class InverseGamma(Univariate, pyro.distributions.InverseGamma):  # type: ignore
     tensor([-0.8028,    -inf])
     """
 
-    concentration: Tensor = None  # type: ignore[assignment]  # plain attributes, where Pyro reads them off base_dist
-    rate: Tensor = None  # type: ignore[assignment]
+    concentration: Tensor = STORED  # plain attributes, where Pyro reads them off base_dist
+    rate: Tensor = STORED
 
     def __init__(self, concentration: Value, rate: Value, *, validate_args: bool | None = None) -> None:
         self.concentration, self.rate = promote(concentration, rate)
@@ -63,13 +66,13 @@ class InverseGamma(Univariate, pyro.distributions.InverseGamma):  # type: ignore
 
     # What torch's TransformedDistribution stores
 
-    @property
-    def base_dist(self) -> Gamma:  # type: ignore[override]
+    @derived
+    def base_dist(self) -> Gamma:
         """The law of 1/y."""
-        return Gamma(self.concentration, self.rate, validate_args=False).expand(self._batch_shape)  # type: ignore[no-any-return]
+        return Gamma(self.concentration, self.rate, validate_args=False).expand(self._batch_shape)
 
-    @property
-    def transforms(self) -> list[Transform]:  # type: ignore[override]
+    @derived
+    def transforms(self) -> list[Transform]:
         """What takes 1/y to y."""
         return [PowerTransform(-self.rate.new_ones(()))]
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
-from torch.distributions import constraints, register_kl
+from torch.distributions import constraints
 
 from likelihoods.distributions.base import (
+    STORED,
     Univariate,
     Value,
     at_ends,
@@ -20,6 +21,7 @@ from likelihoods.distributions.base import (
     implicit,
     log_positive,
     promote,
+    register_kl,
 )
 from likelihoods.distributions.inversion import invert
 from likelihoods.special import e1_scaled, polynomial
@@ -32,7 +34,7 @@ FAR = 30.0  # from here on the slope of erfcx is taken from its asymptotic serie
 ERFCX_SLOPE = tuple((-1.0) ** k * math.prod(range(1, 2 * k + 2, 2)) / 2.0**k for k in range(9))
 
 
-class InverseGaussian(Univariate, TorchDistribution):  # type: ignore[misc]
+class InverseGaussian(Univariate, TorchDistribution):
     r"""The inverse Gaussian (Wald) law: the time at which Brownian motion with drift first reaches a level.
 
     The density is √(concentration / (2π y³)) · exp(-concentration · (y - mean)² / (2 mean² y)) for y > 0.
@@ -49,10 +51,10 @@ class InverseGaussian(Univariate, TorchDistribution):  # type: ignore[misc]
     tensor([-1.4094,    -inf])
     """
 
-    arg_constraints: ClassVar = {"mean": constraints.positive, "concentration": constraints.positive}
+    arg_constraints = {"mean": constraints.positive, "concentration": constraints.positive}
     support = constraints.positive
     has_rsample = True
-    mean: Tensor = None  # type: ignore[assignment]  # the parameter, with the batch shape, instead of torch's property
+    mean: Tensor = STORED  # the parameter, with the batch shape, instead of torch's property
 
     def __init__(self, mean: Value = 1.0, concentration: Value = 1.0, *, validate_args: bool | None = None) -> None:
         self.mean, self.concentration = promote(mean, concentration)

@@ -10,9 +10,11 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-from likelihoods.distributions.base import floating
+from likelihoods.distributions.base import derived, floating
+from likelihoods.distributions.supports import support_of
 
-Values = Mapping[str, Any]
+Values = Any  # a mapping by names, for which torch declares a tensor
+Tensors = Any  # a dict[str, Tensor], likewise
 
 
 class Named(constraints.Constraint):
@@ -20,7 +22,7 @@ class Named(constraints.Constraint):
 
     def __init__(self, law: Joint) -> None:
         self.law = law
-        self.is_discrete = all(part.support.is_discrete for part in law.parts.values())
+        self.is_discrete = all(support_of(part).is_discrete for part in law.parts.values())
 
     def check(self, value: Values) -> Tensor:
         """Tell which rows have all their entries in the support; missing ones are."""
@@ -28,7 +30,7 @@ class Named(constraints.Constraint):
         result = torch.ones((), dtype=torch.bool)
         for name, part in self.law.parts.items():
             if name in value:
-                inside = part.support.check(value[name])
+                inside = support_of(part).check(value[name])
                 if name in self.law.optional:
                     inside = inside | missing(part, value[name])
                 result = result & inside
@@ -38,7 +40,7 @@ class Named(constraints.Constraint):
         return "{" + ", ".join(f"{name!r}: {part.support}" for name, part in self.law.parts.items()) + "}"
 
 
-class Joint(TorchDistribution):  # type: ignore[misc]
+class Joint(TorchDistribution):
     """The joint law of named values, independent of each other: one log-density for a dict of them.
 
     The base measure is the product of the parts' own, so a joint law may hold densities beside masses.
@@ -57,7 +59,7 @@ class Joint(TorchDistribution):  # type: ignore[misc]
     tensor([-2.2258, -1.3069])
     """
 
-    arg_constraints = {}  # noqa: RUF012  (torch's name; the parts have the parameters)
+    arg_constraints = {}  # the parts have the parameters
 
     def __init__(self, parts: Mapping[str, Distribution], optional: Iterable[str] = ()) -> None:
         self.parts, self.optional = dict(parts), check_optional(parts, optional)
@@ -87,7 +89,7 @@ class Joint(TorchDistribution):  # type: ignore[misc]
                 if name in self.optional and given.is_floating_point():
                     absent = missing(part, given)
                     instead = (
-                        1.0 if part.support.is_discrete else 0.5
+                        1.0 if support_of(part).is_discrete else 0.5
                     )  # NaN would spoil the slopes, although it counts 0
                     mask = absent.reshape(absent.shape + (1,) * len(part.event_shape))
                     log_prob = torch.where(absent, 0.0, part.log_prob(torch.where(mask, instead, given)))
@@ -97,12 +99,12 @@ class Joint(TorchDistribution):  # type: ignore[misc]
         return total.expand(torch.broadcast_shapes(total.shape, self.batch_shape))
 
     @property
-    def mean(self) -> dict[str, Tensor]:
+    def mean(self) -> Tensors:
         """The means, by name."""
         return {name: part.mean for name, part in self.parts.items()}
 
     @property
-    def variance(self) -> dict[str, Tensor]:
+    def variance(self) -> Tensors:
         """The variances, by name."""
         return {name: part.variance for name, part in self.parts.items()}
 
@@ -114,16 +116,16 @@ class Joint(TorchDistribution):  # type: ignore[misc]
             total = total.to(entropy) + entropy
         return total.expand(self.batch_shape)
 
-    @property
-    def has_rsample(self) -> bool:  # type: ignore[override]
+    @derived
+    def has_rsample(self) -> bool:
         """Whether all parts have samples with slopes."""
         return all(part.has_rsample for part in self.parts.values())
 
-    def sample(self, sample_shape: Any = torch.Size()) -> dict[str, Tensor]:
+    def sample(self, sample_shape: Any = torch.Size()) -> Tensors:
         """Return samples, by name."""
         return {name: part.expand(self.batch_shape).sample(sample_shape) for name, part in self.parts.items()}
 
-    def rsample(self, sample_shape: Any = torch.Size()) -> dict[str, Tensor]:
+    def rsample(self, sample_shape: Any = torch.Size()) -> Tensors:
         """Return samples with slopes, by name."""
         return {name: part.expand(self.batch_shape).rsample(sample_shape) for name, part in self.parts.items()}
 

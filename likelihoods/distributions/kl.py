@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import register_kl
 
+from likelihoods.distributions.base import register_kl
 from likelihoods.distributions.beta import Beta
 from likelihoods.distributions.continuous_bernoulli import ContinuousBernoulli, ends
 from likelihoods.distributions.exponential import Exponential
@@ -134,7 +134,8 @@ def _register(p_class: type, q_class: type) -> None:
 
     @register_kl(p_class, q_class)
     def _kl(p: Any, q: Any) -> Tensor:
-        return -p.entropy() - mean_log_prob(moments, p, q)
+        entropy: Tensor = p.entropy()
+        return -entropy - mean_log_prob(moments, p, q)
 
 
 for _p, _q in product(MOMENTS, MEAN_LOG_PROB):

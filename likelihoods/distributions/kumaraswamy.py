@@ -7,7 +7,6 @@ from typing import Any
 import pyro.distributions
 import torch
 from torch import Tensor
-from torch.distributions import register_kl
 from torch.distributions.transforms import AffineTransform, PowerTransform, Transform
 
 from likelihoods.distributions.base import (
@@ -20,6 +19,7 @@ from likelihoods.distributions.base import (
     open_interval,
     promote,
     quantile,
+    register_kl,
 )
 from likelihoods.distributions.uniform import Uniform
 from likelihoods.special import EULER, lgamma_step, log1mexp, log1mexpexp, one_minus_exp
@@ -28,7 +28,7 @@ FAR = 37.0  # from here on log(1 - exp(-x)) is -exp(-x) to the last digit
 STEP = 0.125  # of the trapezoidal rule
 
 
-class Kumaraswamy(Univariate, pyro.distributions.Kumaraswamy):  # type: ignore[misc]
+class Kumaraswamy(Univariate, pyro.distributions.Kumaraswamy):  # type: ignore[misc]  # Pyro makes this class on import
     r"""The Kumaraswamy law on (0, 1), much like a beta law, with a cdf of one line: 1 - (1 - y^a)^b.
 
     The density is a·b·y^(a-1)·(1 - y^a)^(b-1), with a = concentration1, b = concentration0. The ends, where it may be

@@ -13,7 +13,7 @@ from likelihoods.distributions.base import Univariate, Value, promote
 from likelihoods.special import LOG_2, symmetric_log_cdf
 
 
-class Laplace(Univariate, pyro.distributions.Laplace):  # type: ignore[misc]
+class Laplace(Univariate, pyro.distributions.Laplace):  # type: ignore[misc]  # Pyro makes this class on import
     r"""The Laplace (double exponential) law, with density exp(-\|z\|) / (2 scale), z = (y - loc) / scale.
 
     With scale 1, -log density is the absolute error plus log 2.

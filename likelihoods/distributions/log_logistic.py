@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from pyro.distributions import TorchDistribution
@@ -26,7 +26,7 @@ from likelihoods.special import log_ratio, polynomial
 BEND = tuple((-1) ** n * 2 * (n + 1) / math.factorial(2 * n + 3) for n in range(10))  # (sin b - b cos b) / b³ in b²
 
 
-class LogLogistic(Univariate, TorchDistribution):  # type: ignore[misc]
+class LogLogistic(Univariate, TorchDistribution):
     r"""The log-logistic law: log y is logistic; the odds of exceeding y are (y / scale)^-concentration.
 
     The density is (concentration / y) · r / (1 + r)² for y > 0, r = (y / scale)^concentration.
@@ -42,7 +42,7 @@ class LogLogistic(Univariate, TorchDistribution):  # type: ignore[misc]
     tensor([-0.9808,    -inf])
     """
 
-    arg_constraints: ClassVar = {"scale": constraints.positive, "concentration": constraints.positive}
+    arg_constraints = {"scale": constraints.positive, "concentration": constraints.positive}
     support = constraints.positive
     has_rsample = True
 

@@ -7,15 +7,24 @@ from typing import Any
 import pyro.distributions
 import torch
 from torch import Tensor
-from torch.distributions import kl_divergence, register_kl
+from torch.distributions import kl_divergence
 from torch.distributions.transforms import ExpTransform, Transform
 
-from likelihoods.distributions.base import Univariate, Value, floating, log_positive, promote
+from likelihoods.distributions.base import (
+    STORED,
+    Univariate,
+    Value,
+    derived,
+    floating,
+    log_positive,
+    promote,
+    register_kl,
+)
 from likelihoods.distributions.normal import HALF_LOG_2PI, Normal
 from likelihoods.special import log_ndtr
 
 
-class LogNormal(Univariate, pyro.distributions.LogNormal):  # type: ignore[misc]
+class LogNormal(Univariate, pyro.distributions.LogNormal):
     r"""The log-normal law, with density exp(-z²/2) / (y scale √(2π)) for y > 0, z = (log y - loc) / scale.
 
     Args:
@@ -29,8 +38,8 @@ class LogNormal(Univariate, pyro.distributions.LogNormal):  # type: ignore[misc]
     tensor([-1.6121,    -inf])
     """
 
-    loc: Tensor = None  # type: ignore[assignment]  # plain attributes, where torch reads them off base_dist
-    scale: Tensor = None  # type: ignore[assignment]
+    loc: Tensor = STORED  # plain attributes, where torch reads them off base_dist
+    scale: Tensor = STORED
 
     def __init__(self, loc: Value = 0.0, scale: Value = 1.0, *, validate_args: bool | None = None) -> None:
         self.loc, self.scale = promote(loc, scale)
@@ -38,13 +47,13 @@ class LogNormal(Univariate, pyro.distributions.LogNormal):  # type: ignore[misc]
 
     # What torch's TransformedDistribution stores
 
-    @property
-    def base_dist(self) -> Normal:  # type: ignore[override]
+    @derived
+    def base_dist(self) -> Normal:  # type: ignore[override]  # torch's own is one of torch's laws
         """The law of log y."""
-        return Normal(self.loc, self.scale, validate_args=False).expand(self._batch_shape)  # type: ignore[no-any-return]
+        return Normal(self.loc, self.scale, validate_args=False).expand(self._batch_shape)
 
-    @property
-    def transforms(self) -> list[Transform]:  # type: ignore[override]
+    @derived
+    def transforms(self) -> list[Transform]:
         """What takes log y to y."""
         return [ExpTransform()]
 
@@ -101,8 +110,8 @@ class LogNormal(Univariate, pyro.distributions.LogNormal):  # type: ignore[misc]
 
     # Sampling
 
-    @property
-    def has_rsample(self) -> bool:  # type: ignore[override]
+    @derived
+    def has_rsample(self) -> bool:
         """Samples are differentiable in both parameters."""
         return True
 

@@ -8,10 +8,9 @@ from typing import Any
 import pyro.distributions
 import torch
 from torch import Tensor
-from torch.distributions import register_kl
 from torch.nn.functional import logsigmoid, softplus
 
-from likelihoods.distributions.base import Univariate, Value, promote
+from likelihoods.distributions.base import Univariate, Value, promote, register_kl
 from likelihoods.distributions.normal import HALF_LOG_2PI, Normal
 
 VARIANCE = math.pi**2 / 3.0

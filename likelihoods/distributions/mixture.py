@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-from likelihoods.distributions.base import Univariate, Value, between, both_tails, implicit, on_line, promote, quantile
+from likelihoods.distributions.base import (
+    Univariate,
+    Value,
+    between,
+    both_tails,
+    derived,
+    implicit,
+    on_line,
+    promote,
+    quantile,
+)
 from likelihoods.distributions.index import log_softmax
 from likelihoods.distributions.inversion import INTEGERS, smallest
-from likelihoods.distributions.supports import AnyOf, on_lattice
+from likelihoods.distributions.supports import AnyOf, on_lattice, support_of
 from likelihoods.special import log_sum_exp
 
 GRID, ROUNDS = 65, 4  # the search for a mode: quantiles of each component, and how often a law of counts is asked again
 GOLDEN = 0.5 * (5.0**0.5 - 1.0)
 
 
-class Mixture(Univariate, TorchDistribution):  # type: ignore[misc]
+class Mixture(Univariate, TorchDistribution):
     """The law of Y = Y_J, where J is component k with probability exp(logits_k) / Σ_j exp(logits_j).
 
     The components may be any laws of one class: densities, counts, laws with atoms, laws of vectors, mixtures. What
@@ -43,7 +53,7 @@ class Mixture(Univariate, TorchDistribution):  # type: ignore[misc]
     (tensor(-1.2322), tensor(1.6553))
     """
 
-    arg_constraints: ClassVar = {"logits": constraints.real_vector}
+    arg_constraints = {"logits": constraints.real_vector}
 
     def __init__(self, logits: Value, components: Distribution, *, validate_args: bool | None = None) -> None:
         (self.logits,) = promote(logits)
@@ -71,11 +81,11 @@ class Mixture(Univariate, TorchDistribution):  # type: ignore[misc]
     @property
     def support(self) -> constraints.Constraint:
         """What the components allow."""
-        support = self.components.support
+        support = support_of(self.components)
         return AnyOf(support, self._log_weights > -torch.inf) if _varies(support) else support
 
     @property
-    def atoms(self) -> tuple[float, ...]:  # type: ignore[override]
+    def atoms(self) -> tuple[float, ...]:
         """The components' atoms."""
         return self.components.atoms if isinstance(self.components, Univariate) else ()
 
@@ -210,15 +220,15 @@ class Mixture(Univariate, TorchDistribution):  # type: ignore[misc]
 
     # Sampling
 
-    @property
-    def has_rsample(self) -> bool:  # type: ignore[override]
+    @derived
+    def has_rsample(self) -> bool:
         """Whether samples can have slopes: those of a density on the line whose components have them."""
         return isinstance(self.components, Univariate) and not self.event_shape and self.components.has_rsample
 
-    @property
-    def has_enumerate_support(self) -> bool:  # type: ignore[override]
+    @derived
+    def has_enumerate_support(self) -> bool:
         """Whether the support is finite and the same for all components."""
-        return bool(self.components.has_enumerate_support) and not _varies(self.components.support)
+        return bool(self.components.has_enumerate_support) and not _varies(support_of(self.components))
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """Return all values, along a new first axis."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import pyro.distributions
 import torch
 from torch import Tensor
-from torch.distributions import constraints, kl_divergence, register_kl
+from torch.distributions import constraints, kl_divergence
 
-from likelihoods.distributions.base import Parametric, Value, derived, floating, log_indicator, promote
+from likelihoods.distributions.base import Parametric, Value, derived, floating, log_indicator, promote, register_kl
 from likelihoods.distributions.binomial import Binomial
 from likelihoods.distributions.categorical import Categorical
 from likelihoods.distributions.index import log_softmax
@@ -40,7 +40,7 @@ _plain_ = analytic(
 )  # p^count / count!, for tensors of one shape
 
 
-class Multinomial(Parametric, pyro.distributions.Multinomial):  # type: ignore[misc]
+class Multinomial(Parametric, pyro.distributions.Multinomial):
     r"""The multinomial law of the counts of K categories in n independent trials, with mass n! Π_k p_k^y_k / y_k!.
 
     It is the law of K Poisson counts with means n p_k, given that their total is n, and is evaluated as that.
@@ -61,11 +61,13 @@ class Multinomial(Parametric, pyro.distributions.Multinomial):  # type: ignore[m
     tensor([-0.8412,    -inf])
     """
 
-    arg_constraints: ClassVar = {
+    arg_constraints = {
         "logits": constraints.real_vector,
         "probs": constraints.simplex,
         "total_count": constraints.nonnegative_integer,
     }
+
+    total_count: Tensor  # type: ignore[assignment]  # torch has one number for the whole batch
 
     def __init__(
         self,
@@ -76,11 +78,12 @@ class Multinomial(Parametric, pyro.distributions.Multinomial):  # type: ignore[m
         validate_args: bool | None = None,
     ) -> None:
         if (logits is None) == (probs is None):
-            given = "neither" if logits is None else "both"
+            got = "neither" if logits is None else "both"
             raise TypeError(
-                f"Multinomial got {given} of logits and probs; write Multinomial(n, logits) or Multinomial(n, probs=p)."
+                f"Multinomial got {got} of logits and probs; write Multinomial(n, logits) or Multinomial(n, probs=p)."
             )
-        parameter, self.total_count = promote(logits if probs is None else probs, total_count)  # type: ignore[arg-type]
+        given: Any = logits if probs is None else probs
+        parameter, self.total_count = promote(given, total_count)
         if parameter.dim() < 1:
             name = "logits" if probs is None else "probs"
             raise ValueError(f"Multinomial got {name} of shape (); give a tensor of shape (..., K) for K categories.")
@@ -104,8 +107,8 @@ class Multinomial(Parametric, pyro.distributions.Multinomial):  # type: ignore[m
     def _param(self) -> Tensor:
         return self.logits if "logits" in self.__dict__ else self.probs
 
-    @property
-    def _categorical(self) -> Categorical:
+    @derived
+    def _categorical(self) -> torch.distributions.Categorical:
         """The law of one trial."""
         if "logits" in self.__dict__:
             return Categorical(self.logits, validate_args=False)

@@ -8,9 +8,8 @@ import pyro.distributions
 import torch
 from torch import Tensor
 from torch.distributions import constraints
-from torch.distributions.kl import register_kl
 
-from likelihoods.distributions.base import Value, choose, derived, promote
+from likelihoods.distributions.base import Value, choose, derived, promote, register_kl
 from likelihoods.distributions.counts import Count, chances
 from likelihoods.incomplete import binary_deviance, log_betainc, smooth_log_ratio
 from likelihoods.special import HALF_LOG_2PI, NEAR, analytic, log1pmx, stirling, stirling_slope
@@ -70,7 +69,7 @@ mass_by_mean = analytic(
 )
 
 
-class NegativeBinomial(Count, pyro.distributions.NegativeBinomial):  # type: ignore[misc]
+class NegativeBinomial(Count, pyro.distributions.NegativeBinomial):  # type: ignore[misc]  # Pyro makes this class on import
     """The negative binomial law, with mass Γ(y + r) / (y! Γ(r)) p^y (1 - p)^r at y = 0, 1, 2, …, p = sigmoid(logits).
 
     It counts the successes before the r-th failure; it is also a Poisson law whose rate has a gamma law of shape r.
@@ -94,7 +93,7 @@ class NegativeBinomial(Count, pyro.distributions.NegativeBinomial):  # type: ign
     tensor(-2.0794)
     """
 
-    arg_constraints = {  # noqa: RUF012
+    arg_constraints = {
         "total_count": constraints.positive,
         "logits": constraints.real,
         "probs": constraints.half_open_interval(0.0, 1.0),
@@ -112,7 +111,13 @@ class NegativeBinomial(Count, pyro.distributions.NegativeBinomial):  # type: ign
         dispersion: Value | None = None,
         validate_args: bool | None = None,
     ) -> None:
-        given = {"total_count": total_count, "logits": logits, "probs": probs, "mean": mean, "dispersion": dispersion}
+        given: dict[str, Any] = {
+            "total_count": total_count,
+            "logits": logits,
+            "probs": probs,
+            "mean": mean,
+            "dispersion": dispersion,
+        }
         pairs = ("total_count", "logits"), ("total_count", "probs"), ("mean", "dispersion")
         first, second = choose("NegativeBinomial", given, *pairs)
         self.__dict__[first], self.__dict__[second] = promote(given[first], given[second])

@@ -16,7 +16,7 @@ HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 ROOT_HALF = math.sqrt(0.5)
 
 
-class Normal(Univariate, pyro.distributions.Normal):  # type: ignore[misc]
+class Normal(Univariate, pyro.distributions.Normal):
     r"""The normal law, with density exp(-z²/2) / (scale √(2π)), z = (y - loc) / scale.
 
     Args:
@@ -65,7 +65,8 @@ class Normal(Univariate, pyro.distributions.Normal):  # type: ignore[misc]
 
     def icdf(self, value: Tensor) -> Tensor:
         """Return the quantile at the probability ``value``."""
-        return self.loc + self.scale * torch.special.ndtri(value)
+        standard: Tensor = torch.special.ndtri(value)
+        return self.loc + self.scale * standard
 
     # Moments
 

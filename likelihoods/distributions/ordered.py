@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import pyro.distributions
 import torch
@@ -25,7 +25,7 @@ class Ordered(Index):
     Concrete classes say what F is.
     """
 
-    arg_constraints: ClassVar = {
+    arg_constraints = {
         "predictor": pyro.distributions.constraints.real,
         "cutpoints": pyro.distributions.constraints.ordered_vector,
     }
@@ -38,11 +38,11 @@ class Ordered(Index):
             )
         self._settle(validate_args)
 
-    @property
-    def _num_events(self) -> int:  # type: ignore[override]
+    @derived
+    def _num_events(self) -> int:
         return self.cutpoints.shape[-1] + 1
 
-    @property
+    @derived
     def _param(self) -> Tensor:
         return self.predictor.new_empty(1).expand(*self._batch_shape, self._num_events)
 
@@ -142,7 +142,7 @@ class OrderedProbit(Ordered):
         narrow = closed & (width * middle.abs().clamp(min=1.0) < NARROW)
         near = log_ndtr(b)
         far = log_ndtr(torch.where(closed & ~narrow, a, b - 1.0))
-        wide = near + torch.where(closed, log1mexp(near - far), 0.0)
+        wide = near + torch.where(closed, log1mexp(torch.where(closed, near - far, 1.0)), 0.0)
         return torch.where(
             narrow, _log_narrow(torch.where(narrow, middle, 0.0), torch.where(narrow, width, 0.01)), wide
         )

@@ -7,7 +7,7 @@ from typing import Any
 import pyro.distributions
 import torch
 from torch import Tensor
-from torch.distributions import constraints, register_kl
+from torch.distributions import constraints
 from torch.distributions.transforms import AffineTransform, ExpTransform, Transform
 
 from likelihoods.distributions.base import (
@@ -19,12 +19,13 @@ from likelihoods.distributions.base import (
     log_nonnegative,
     promote,
     quantile,
+    register_kl,
 )
 from likelihoods.distributions.exponential import Exponential
 from likelihoods.special import log1mexp, one_minus_exp
 
 
-class Pareto(Univariate, pyro.distributions.Pareto):  # type: ignore[misc]
+class Pareto(Univariate, pyro.distributions.Pareto):  # type: ignore[misc]  # Pyro makes this class on import
     r"""The Pareto law, with density (alpha / y) · (scale / y)^alpha for y >= scale.
 
     Args:
@@ -38,7 +39,7 @@ class Pareto(Univariate, pyro.distributions.Pareto):  # type: ignore[misc]
     tensor([0.4055,   -inf])
     """
 
-    arg_constraints = {"scale": constraints.positive, "alpha": constraints.positive}  # noqa: RUF012
+    arg_constraints = {"scale": constraints.positive, "alpha": constraints.positive}
     has_rsample = True
 
     def __init__(self, scale: Value = 1.0, alpha: Value = 1.0, *, validate_args: bool | None = None) -> None:

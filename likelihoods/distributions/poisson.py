@@ -8,9 +8,8 @@ import pyro.distributions
 import torch
 from torch import Tensor
 from torch.distributions import constraints
-from torch.distributions.kl import register_kl
 
-from likelihoods.distributions.base import Value, promote
+from likelihoods.distributions.base import Value, promote, register_kl
 from likelihoods.distributions.counts import Count
 from likelihoods.incomplete import log_gammainc
 from likelihoods.special import HALF_LOG_2PI, NEAR, analytic, log1pmx, near_log1pmx, stirling
@@ -32,7 +31,7 @@ poisson_log_mass = analytic(
 )
 
 
-class Poisson(Count, pyro.distributions.Poisson):  # type: ignore[misc]
+class Poisson(Count, pyro.distributions.Poisson):
     """The Poisson law, with mass rate^y exp(-rate) / y! at the counts y.
 
     Args:
@@ -46,7 +45,7 @@ class Poisson(Count, pyro.distributions.Poisson):  # type: ignore[misc]
     tensor(-1.7123)
     """
 
-    arg_constraints = {"rate": constraints.nonnegative}  # noqa: RUF012
+    arg_constraints = {"rate": constraints.nonnegative}
     is_sparse = False  # Pyro's alternative formula for data with many zeros
 
     def __init__(self, rate: Value, *, validate_args: bool | None = None) -> None:

@@ -78,7 +78,7 @@ def _log_cdf(z: Tensor, df: Tensor) -> Tensor:
     return at_ends(log_cdf, z, -torch.inf, torch.inf, -torch.inf, 0.0)
 
 
-class StudentT(Univariate, pyro.distributions.StudentT):  # type: ignore[misc]
+class StudentT(Univariate, pyro.distributions.StudentT):  # type: ignore[misc]  # Pyro makes this class on import
     r"""Student's law, with density (1 + z²/df)^(-(df+1)/2) / (scale·√df·B(1/2, df/2)), z = (y - loc) / scale.
 
     Args:

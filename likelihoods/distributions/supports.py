@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.distributions import constraints
+from torch.distributions import Distribution, constraints
 
 from likelihoods.distributions.base import Univariate, Value
 from likelihoods.distributions.discretized_logistic import Levels
@@ -64,7 +64,8 @@ class Window(constraints.Constraint):
 
     def check(self, value: Tensor) -> Tensor:
         """Return whether each value lies in the support and between the ends."""
-        return self.support.check(value) & self.within(value)
+        inside: Tensor = self.support.check(value)
+        return inside & self.within(value)
 
     def words(self, support: str) -> str:
         """Return the constraint in words, given those for the support that the window is on."""
@@ -85,7 +86,8 @@ class OrZero(constraints.Constraint):
 
     def check(self, value: Tensor) -> Tensor:
         """Tell which values are zero or in the support."""
-        return (value == 0) | self.support.check(value)
+        inside: Tensor = self.support.check(value)
+        return (value == 0) | inside
 
     def __repr__(self) -> str:
         return f"zero and {self.support}"
@@ -118,7 +120,7 @@ class Intervals(constraints.Constraint):
     def check(self, value: Tensor) -> Tensor:
         """Return whether each pair is one."""
         low, high = value[..., 0], value[..., 1]
-        seen = self.support.check(low) & (low == high)
+        seen: Tensor = self.support.check(low) & (low == high)
         if self.support.is_discrete:
             return seen | ((low < high) & (self.law.log_mass(low, high) > -torch.inf))
         start, stop = ends(self.law)
@@ -144,6 +146,11 @@ def ends(law: Univariate) -> tuple[Tensor, Tensor]:
     """Return the ends of a law's support."""
     zero = torch.zeros(law.batch_shape, dtype=law._like.dtype, device=law._like.device)
     return law.icdf(zero), law.icdf(torch.ones_like(zero))
+
+
+def support_of(law: Distribution) -> constraints.Constraint:
+    """Return the law's support, which torch declares as one that may be None; there is no law where it is."""
+    return cast(constraints.Constraint, law.support)
 
 
 def spacing(support: constraints.Constraint) -> tuple[Value, Value]:

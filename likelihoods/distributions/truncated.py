@@ -11,7 +11,7 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import Distribution
 
-from likelihoods.distributions.base import Univariate, Value, between, both_tails, floating, implicit, quantile
+from likelihoods.distributions.base import Univariate, Value, between, both_tails, derived, floating, implicit, quantile
 from likelihoods.distributions.foreign import univariate
 from likelihoods.distributions.integration import integral
 from likelihoods.distributions.inversion import newton, smallest
@@ -21,7 +21,7 @@ ROUNDS = 30  # how often a sample outside the window is drawn again before it is
 POLISH = 2  # steps of Newton's method on the window's own tails, where it is too narrow for the base's
 
 
-class Truncated(Univariate, TorchDistribution):  # type: ignore[misc]
+class Truncated(Univariate, TorchDistribution):
     """The law of Y given that it lies in a window: given low < Y <= high, its chances divided by P(low < Y <= high).
 
     For a density the ends make no difference, and both belong to the support. For counts (and at an atom) low is left out:
@@ -54,7 +54,7 @@ class Truncated(Univariate, TorchDistribution):  # type: ignore[misc]
     tensor(40.0250)
     """
 
-    arg_constraints = {}  # noqa: RUF012  (torch's name; the base has the parameters)
+    arg_constraints = {}  # the base has the parameters
 
     def __init__(
         self,
@@ -101,12 +101,12 @@ class Truncated(Univariate, TorchDistribution):  # type: ignore[misc]
         return self.base._like
 
     @property
-    def support(self) -> Window:  # type: ignore[override]
+    def support(self) -> Window:
         """The base's support within the window."""
         return Window(self.base.support, self.low, self.high, self.base.atoms)
 
     @property
-    def atoms(self) -> tuple[float, ...]:  # type: ignore[override]
+    def atoms(self) -> tuple[float, ...]:
         """The base's atoms that some row of the window holds."""
         inside = (atom for atom in self.base.atoms if bool(((self.low < atom) & (atom <= self.high)).any()))
         return tuple(inside)
@@ -288,8 +288,8 @@ class Truncated(Univariate, TorchDistribution):  # type: ignore[misc]
 
     # Sampling
 
-    @property
-    def has_enumerate_support(self) -> bool:  # type: ignore[override]
+    @derived
+    def has_enumerate_support(self) -> bool:
         """Whether the window holds finitely many points."""
         return bool(self.support.is_discrete and all(end.isfinite().all() for end in self._ends()))
 
@@ -303,8 +303,8 @@ class Truncated(Univariate, TorchDistribution):  # type: ignore[misc]
             raise NotImplementedError("The window does not hold finitely many points.")
         return listed(self, *self._ends(), expand)
 
-    @property
-    def has_rsample(self) -> bool:  # type: ignore[override]
+    @derived
+    def has_rsample(self) -> bool:
         """Whether the law has a density."""
         return self._smooth
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from pyro.distributions import TorchDistribution
@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.distributions import constraints, register_kl
 
 from likelihoods.distributions.base import (
+    STORED,
     Univariate,
     Value,
     at_ends,
@@ -33,7 +34,7 @@ GRID, FURTHEST = 401, 9.0  # points, and their reach, for entropy and mode
 ROWS = 1 << 13  # values for which the terms are held in memory at a time
 
 
-class Tweedie(Univariate, TorchDistribution):  # type: ignore[misc]
+class Tweedie(Univariate, TorchDistribution):
     r"""The Tweedie law of total claims, total rain and the like: 0 with positive probability, else a density.
 
     It is the law of a Poisson(λ) number of Gamma(α, 1/γ) amounts, λ = mean^(2-power) / (dispersion · (2 - power)),
@@ -59,14 +60,14 @@ class Tweedie(Univariate, TorchDistribution):  # type: ignore[misc]
     tensor([-2.8284, -1.5122,    -inf])
     """
 
-    arg_constraints: ClassVar = {
+    arg_constraints = {
         "mean": constraints.positive,
         "dispersion": constraints.positive,
         "power": open_interval(1.0, 2.0),
     }
     support = constraints.nonnegative
     atoms = (0.0,)
-    mean: Tensor = None  # type: ignore[assignment]  # the parameter, with the batch shape, instead of torch's property
+    mean: Tensor = STORED  # the parameter, with the batch shape, instead of torch's property
 
     def __init__(
         self, mean: Value = 1.0, dispersion: Value = 1.0, power: Value = 1.5, *, validate_args: bool | None = None

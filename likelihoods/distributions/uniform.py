@@ -30,7 +30,7 @@ class Uniform(Univariate, pyro.distributions.Uniform):
     tensor([-0.6931,    -inf])
     """
 
-    arg_constraints = {"low": constraints.real, "high": constraints.real}  # noqa: RUF012
+    arg_constraints = {"low": constraints.real, "high": constraints.real}
 
     def __init__(self, low: Value = 0.0, high: Value = 1.0, *, validate_args: bool | None = None) -> None:
         self.low, self.high = promote(low, high)

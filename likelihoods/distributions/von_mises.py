@@ -9,18 +9,9 @@ import numpy as np
 import pyro.distributions
 import torch
 from torch import Tensor
-from torch.distributions import register_kl
 
 from likelihoods.bessel import log_i0e, resultant_gap
-from likelihoods.distributions.base import (
-    Univariate,
-    Value,
-    at_ends,
-    between,
-    floating,
-    implicit,
-    promote,
-)
+from likelihoods.distributions.base import Univariate, Value, at_ends, between, floating, implicit, promote, register_kl
 from likelihoods.distributions.inversion import invert
 from likelihoods.special import log1mexp
 
@@ -29,7 +20,7 @@ NODES, WEIGHTS = (tuple(x.tolist()) for x in np.polynomial.legendre.leggauss(40)
 REACH = 120.0  # a tail's density is summed to where it has fallen by exp(-40) to exp(-120)
 
 
-class VonMises(Univariate, pyro.distributions.VonMises):  # type: ignore[misc]
+class VonMises(Univariate, pyro.distributions.VonMises):  # type: ignore[misc]  # Pyro makes this class on import
     r"""The von Mises law on the circle, with density exp(concentration · cos(y - loc)) / (2π I0(concentration)).
 
     Values are angles: ``log_prob``, ``cdf`` and the like read every real y modulo 2π. The circle is cut open opposite to

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pyro.distributions.constraints
 import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
-from torch.distributions import constraints, register_kl
+from torch.distributions import constraints
 
 from likelihoods.bessel import Sphere
-from likelihoods.distributions.base import Parametric, Value, log_indicator, promote
+from likelihoods.distributions.base import Parametric, Value, log_indicator, promote, register_kl
 
 NODES, WEIGHTS = (tuple(x.tolist()) for x in np.polynomial.legendre.leggauss(48))
 REACH = 40.0  # an integrand is summed to where it has fallen by exp(-REACH)
 HALVINGS = 40
 
 
-class VonMisesFisher(Parametric, TorchDistribution):  # type: ignore[misc]
+class VonMisesFisher(Parametric, TorchDistribution):
     r"""The von Mises-Fisher law of unit vectors, with density C(concentration) · exp(concentration · loc·y) on the sphere.
 
     The density refers to the sphere's surface; concentration 0 gives the uniform law. Checked in 2 to 1024 dimensions.
@@ -37,7 +37,7 @@ class VonMisesFisher(Parametric, TorchDistribution):  # type: ignore[misc]
     tensor([-1.1262,    -inf])
     """
 
-    arg_constraints: ClassVar = {"loc": pyro.distributions.constraints.sphere, "concentration": constraints.nonnegative}
+    arg_constraints = {"loc": pyro.distributions.constraints.sphere, "concentration": constraints.nonnegative}
     support = pyro.distributions.constraints.sphere
     has_rsample = True
 
@@ -51,7 +51,9 @@ class VonMisesFisher(Parametric, TorchDistribution):  # type: ignore[misc]
         self._settle(validate_args, event_dim=1)
 
     @classmethod
-    def infer_shapes(cls, loc: Any, concentration: Any = ()) -> tuple[torch.Size, torch.Size]:
+    def infer_shapes(  # type: ignore[override]  # parameters by name, as Pyro's own laws take them
+        cls, loc: Any, concentration: Any = ()
+    ) -> tuple[torch.Size, torch.Size]:
         """Return batch and event shape for parameters of these shapes."""
         return torch.broadcast_shapes(loc[:-1], concentration), torch.Size(loc[-1:])
 

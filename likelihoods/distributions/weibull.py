@@ -7,7 +7,6 @@ from typing import Any
 import pyro.distributions
 import torch
 from torch import Tensor
-from torch.distributions import register_kl
 from torch.distributions.transforms import AffineTransform, PowerTransform, Transform
 
 from likelihoods.distributions.base import (
@@ -19,6 +18,7 @@ from likelihoods.distributions.base import (
     log_positive,
     promote,
     quantile,
+    register_kl,
 )
 from likelihoods.distributions.exponential import Exponential
 from likelihoods.special import log1mexpexp, log_ratio, one_minus_exp, safe_exp
@@ -27,7 +27,7 @@ EULER = 0.5772156649015329
 CONCENTRATED = 50.0  # from here on the series for the variance beats the difference of two gamma functions
 
 
-class Weibull(Univariate, pyro.distributions.Weibull):  # type: ignore[misc]
+class Weibull(Univariate, pyro.distributions.Weibull):  # type: ignore[misc]  # Pyro makes this class on import
     r"""The Weibull law, with density (concentration / y) · h · exp(-h) for y > 0, h = (y / scale)^concentration.
 
     Args:

@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 
 from likelihoods.distributions.base import Value
+from likelihoods.distributions.supports import support_of
 
 
-class Weighted(TorchDistribution):  # type: ignore[misc]
+class Weighted(TorchDistribution):
     """The power likelihood p(y)^w: ``log_prob`` is w · log p(y). It is no law, since it does not integrate to 1.
 
     A weight that depends on what is known beforehand (a sampling weight, a number of repetitions) leaves the law that is
@@ -32,7 +33,7 @@ class Weighted(TorchDistribution):  # type: ignore[misc]
     tensor([-0.9189, -2.7568])
     """
 
-    arg_constraints = {}  # noqa: RUF012  (torch's name; the base has the parameters)
+    arg_constraints = {}  # the base has the parameters
 
     def __init__(self, base: Distribution, weight: Value | None = None) -> None:
         self.base = base
@@ -46,7 +47,7 @@ class Weighted(TorchDistribution):  # type: ignore[misc]
     @property
     def support(self) -> constraints.Constraint:
         """The base's support."""
-        return self.base.support
+        return support_of(self.base)
 
     def log_prob(self, value: Any) -> Tensor:
         """Return weight · log-density in nats, of a value, or of a pair (value, weight)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from pyro.distributions import Delta
@@ -82,8 +82,8 @@ def kl(q: Distribution, p: Distribution, *, samples: int | None = None, seed: in
     try:
         value, method = _numeric(precise(q), precise(p))
         return Divergence(torch.where(fits, value, torch.inf).to(dtype), method)
-    except (ArithmeticError, NotImplementedError) as error:
-        failure = error
+    except (ArithmeticError, NotImplementedError) as raised:
+        failure = raised
     if samples is None:
         raise failure
     estimate = monte_carlo(q, p, samples=samples, seed=seed)
@@ -160,7 +160,7 @@ def _joint(q: Distribution, p: Distribution) -> tuple[Distribution, Distribution
     return q.expand(batch), p.expand(batch), batch
 
 
-def _summed(q: Independent, p: Independent, keep: int, samples: int | None, seed: int | None) -> Divergence:
+def _summed(q: Independent[Any], p: Independent[Any], keep: int, samples: int | None, seed: int | None) -> Divergence:
     """Return the divergence of the bases, summed over the event axes that both laws take for independent."""
     shared = min(q.reinterpreted_batch_ndims, p.reinterpreted_batch_ndims)
     bases = []

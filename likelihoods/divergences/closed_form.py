@@ -103,16 +103,18 @@ def _bregman(q: Distribution, p: Distribution) -> tuple[Tensor, str] | None:
     Source: F. Nielsen, R. Nock (2010), Entropies and cross-entropies of exponential families,
     doi:10.1109/ICIP.2010.5652054.
     """
-    if type(q) is not type(p) or not isinstance(q, ExponentialFamily) or type(q).__module__.startswith("likelihoods."):
+    if type(q) is not type(p) or type(q).__module__.startswith("likelihoods."):
+        return None
+    if not isinstance(q, ExponentialFamily) or not isinstance(p, ExponentialFamily):
         return None
     with torch.enable_grad():
         own = [x if x.requires_grad else x.detach().requires_grad_() for x in q._natural_params]
         log_normalizer = q._log_normalizer(*own)
         means = torch.autograd.grad(log_normalizer.sum(), own, create_graph=True)
-        value = p._log_normalizer(*p._natural_params) - log_normalizer  # type: ignore[attr-defined]
-        for eta, other, mean in zip(own, p._natural_params, means, strict=True):  # type: ignore[attr-defined]
+        value = p._log_normalizer(*p._natural_params) - log_normalizer
+        for eta, other, mean in zip(own, p._natural_params, means, strict=True):
             value = value - sum_rightmost((other - eta) * mean, len(q.batch_shape))
-    free = torch.is_grad_enabled() and any(x.requires_grad for law in (q, p) for x in law._natural_params)  # type: ignore
+    free = torch.is_grad_enabled() and any(x.requires_grad for law in (q, p) for x in law._natural_params)
     return (value if free else value.detach()).expand(q.batch_shape), "closed form"
 
 

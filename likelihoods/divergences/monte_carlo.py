@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from likelihoods.distributions.supports import support_of
 from likelihoods.divergences.support import precise
 
 
@@ -38,7 +39,7 @@ def _log_prob(law: Distribution, value: Tensor) -> Tensor:
     if type(law).__module__.startswith("likelihoods."):
         return law.log_prob(value)
     try:
-        inside = precise(law).support.check(value.detach())
+        inside = support_of(precise(law)).check(value.detach())
     except NotImplementedError:
         return law.log_prob(value)
     rank = len(law.event_shape)

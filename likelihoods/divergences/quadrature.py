@@ -103,8 +103,8 @@ class _Panels:
             torch.where(self.closed[0], self.low, self.median),
             torch.where(self.closed[1], self.high, self.median),
         )
-        steps = RATIO ** torch.arange(PANELS, dtype=torch.float64, device=low.device)
-        grown = torch.cat([torch.zeros_like(steps[:1]), steps.cumsum(0)]) / steps.sum()
+        sizes = RATIO ** torch.arange(PANELS, dtype=torch.float64, device=low.device)
+        grown = torch.cat([torch.zeros_like(sizes[:1]), sizes.cumsum(0)]) / sizes.sum()
         self.inner: list[Edges] = []
         self.outer: list[Edges] = []
         self.last: list[Tensor] = []

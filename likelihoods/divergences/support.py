@@ -15,6 +15,7 @@ from torch.distributions import Distribution, Transform, VonMises, constraints
 
 from likelihoods.distributions.base import Univariate
 from likelihoods.distributions.multinomial import Compositions
+from likelihoods.distributions.supports import support_of
 
 THIN = (type(constraints.simplex),)  # sets without volume in the space of their vectors; sphere is found by its name
 SHAPELESS = ("Sphere", "CorrMatrix", "CorrCholesky", "OneHot")
@@ -63,7 +64,7 @@ def log_prob(law: Distribution, value: Tensor) -> Tensor:
     if type(law).__module__.startswith("likelihoods."):
         return density
     try:
-        whole = law.support
+        whole = support_of(law)
     except NotImplementedError:
         return density
     inside = whole.check(value)
@@ -122,7 +123,7 @@ def _bounds(found: constraints.Constraint) -> tuple[Any, Any] | None:
     if found is constraints.boolean:
         return 0.0, 1.0
     if type(found).__name__ == "MixtureSameFamilyConstraint":  # by its name: older versions of torch lack it
-        return _of_components(found.base_constraint)  # type: ignore[attr-defined]
+        return _of_components(found.base_constraint)  # type: ignore[attr-defined]  # it is of that class
     low = getattr(found, "lower_bound", None)
     high = getattr(found, "upper_bound", None)
     if (low is None and high is None) or isinstance(found, type(constraints.multinomial(1))):

@@ -172,7 +172,7 @@ class LogBeta(torch.autograd.Function):
         ctx.shapes = [part.shape for part in inputs]
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, below: Tensor, above: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         """Return the derivatives in a and b, and those in log x and log y, which carry that in x."""
         low_a, low_b, low_x, high_a, high_b, high_x = ctx.saved_tensors
@@ -196,5 +196,5 @@ def log_betainc(
     (tensor(-2.5072e-36), tensor(-81.9739))
     """
     log_x, log_y = x.log() if log_x is None else log_x, y.log() if log_y is None else log_y
-    below, above, *_ = LogBeta.apply(a, b, x, y, log_x, log_y)  # type: ignore[no-untyped-call]
+    below, above, *_ = LogBeta.apply(a, b, x, y, log_x, log_y)  # type: ignore[no-untyped-call]  # torch gives no types
     return below, above

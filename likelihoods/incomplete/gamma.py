@@ -41,7 +41,8 @@ def _integral(a: Tensor, x: Tensor, sign: Tensor) -> tuple[Tensor, Tensor]:
         growth = torch.expm1(sign * reach)
         excess = slope * reach + x * (growth - sign * reach) - DEPTH
         reach = reach - excess / (slope + x * sign * growth)
-    return in_blocks(_sums, TABLE, slope * sign, x, sign * reach, reach)
+    value, slope_in_a = in_blocks(_sums, TABLE, slope * sign, x, sign * reach, reach)
+    return value, slope_in_a
 
 
 def _sums(slope: Tensor, x: Tensor, signed: Tensor, reach: Tensor) -> tuple[Tensor, Tensor]:
@@ -123,7 +124,7 @@ class LogGamma(torch.autograd.Function):
         ctx.save_for_backward(*inputs, *output[2:])
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, below: Tensor, above: Tensor, *_: Tensor) -> tuple[Tensor, Tensor]:
         """Return the derivatives in a and in x."""
         a, x, low_a, low_x, high_a, high_x = ctx.saved_tensors
@@ -139,5 +140,5 @@ def log_gammainc(a: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     >>> log_gammainc(torch.tensor(2.0), torch.tensor(50.0))
     (tensor(-9.8366e-21), tensor(-46.0682))
     """
-    below, above, *_ = LogGamma.apply(a, x)  # type: ignore[no-untyped-call]
+    below, above, *_ = LogGamma.apply(a, x)  # type: ignore[no-untyped-call]  # torch gives no types
     return below, above

@@ -47,7 +47,7 @@ def gammaincinv(a: Tensor, log_tail: Tensor, lower: Tensor) -> Tensor:
     tensor(210.0107, dtype=torch.float64)
     """
     with torch.no_grad():
-        a, log_tail, lower = torch.broadcast_tensors(a.double(), log_tail.double(), lower)  # type: ignore[no-untyped-call]
+        a, log_tail, lower = torch.broadcast_tensors(a.double(), log_tail.double(), lower)
         first = (torch.where(lower, log_tail, torch.log1p(-log_tail.exp())) + torch.lgamma(a + 1.0)) / a  # x^a/Γ(a + 1)
         z = torch.special.ndtri(log_tail.exp().clamp(min=1e-300)) * torch.where(lower, 1.0, -1.0)
         root = 1.0 - 1.0 / (9.0 * a) + z / (3.0 * a.sqrt())  # Wilson and Hilferty (1931)
@@ -69,9 +69,7 @@ def betaincinv(a: Tensor, b: Tensor, log_tail: Tensor, lower: Tensor) -> Tensor:
     tensor(7.0202e-30, dtype=torch.float64)
     """
     with torch.no_grad():
-        a, b, log_tail, lower = torch.broadcast_tensors(  # type: ignore[no-untyped-call]
-            a.double(), b.double(), log_tail.double(), lower
-        )
+        a, b, log_tail, lower = torch.broadcast_tensors(a.double(), b.double(), log_tail.double(), lower)
         a, b = torch.where(lower, a, b), torch.where(lower, b, a)
         z = torch.special.ndtri(log_tail.exp().clamp(min=1e-300))
         u = (a / b).log() + z * torch.sqrt(1.0 / a + 1.0 / b)

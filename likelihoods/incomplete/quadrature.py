@@ -60,7 +60,7 @@ def in_blocks(function: Callable[..., tuple[Tensor, ...]], rows: int, *vectors: 
 
 def elementwise(function: Callable[..., tuple[Tensor, ...]], *arguments: Tensor) -> tuple[Tensor, ...]:
     """Apply ``function``, which takes vectors, to arguments that broadcast."""
-    wide = torch.broadcast_tensors(*arguments)  # type: ignore[no-untyped-call]
+    wide = torch.broadcast_tensors(*arguments)
     parts = in_blocks(function, ROWS, *(argument.reshape(-1) for argument in wide))
     return tuple(part.reshape(wide[0].shape) for part in parts)
 

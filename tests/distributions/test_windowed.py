@@ -17,7 +17,7 @@ from tests.distributions.case import Case
 from tests.distributions.checks.density import check_total_mass
 from tests.distributions.checks.probability import check_icdf
 from tests.distributions.checks.protocol import check_class
-from tests.distributions.test_battery import CHECKS
+from tests.distributions.test_battery import CHECKS, NAMES, load
 from tests.distributions.windowed import (
     CASES,
     ClippedNormal,
@@ -43,6 +43,21 @@ def test_case(case: Case, check) -> None:
             "a value that misses its cell by 1e-6 counts as on it, and these look closer at the ends; see below"
         )
     check(case)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_law_on_the_line_can_stand_in_a_window_or_be_censored_by_one(name):
+    case = load(name)
+    base = case.family(**{key: number(value) for key, value in case.parameters[0].items()})
+    low, middle, high = base.icdf(number([0.2, 0.5, 0.9]))
+    low = low - 1.0 if base.support.is_discrete else low  # a window leaves its lower end out
+    log_share = (base.cdf(high) - base.cdf(low)).log().item()
+    law = D.Truncated(base, low, high)
+    assert law.log_prob(middle).item() == pytest.approx(base.log_prob(middle).item() - log_share, abs=1e-9)
+    assert law.log_prob(high + 1.0) == -math.inf
+    interval = torch.stack([low, high])
+    assert D.Censored(base).log_prob(interval).item() == pytest.approx(log_share, abs=1e-9)
+    assert D.Censored(base).support.check(interval)
 
 
 # Truncated

@@ -7,7 +7,9 @@ from likelihoods.distributions import Beta
 from tests.distributions.case import Case
 
 
-def _shapes(concentration1=None, concentration0=None, mean=None, precision=None):
+def _shapes(concentration1=None, concentration0=None, mean=None, precision=None, logits=None):
+    if logits is not None:
+        return precision / (1 + mp.exp(-logits)), precision / (1 + mp.exp(logits))
     return (concentration1, concentration0) if mean is None else (mean * precision, (1 - mean) * precision)
 
 
@@ -30,6 +32,7 @@ CASE = Case(
         {"concentration1": 80.0, "concentration0": 3.5},
         {"mean": 0.3, "precision": 12.0},
         {"mean": 0.75, "precision": 60.0},
+        {"logits": -0.75, "precision": 4.0},
     ),
     log_prob=log_prob,
     cdf=cdf,
@@ -47,6 +50,9 @@ CASE = Case(
         ({"mean": 0.95, "precision": 0.8}, 0.999),
         ({"concentration1": 1e5, "concentration0": 0.01}, 0.99999),
         ({"mean": 1e-6, "precision": 1e4}, 1e-5),
+        ({"logits": 30.0, "precision": 2.0}, 0.3),
+        ({"logits": -30.0, "precision": 2.0}, 0.3),
+        ({"logits": 1.0, "precision": 1e6}, 0.731),
     ),
-    scipy=lambda **parameters: scipy.stats.beta(*_shapes(**parameters)),
+    scipy=lambda **parameters: scipy.stats.beta(*map(float, _shapes(**parameters))),
 )

@@ -11,9 +11,15 @@ def _log_beta(a, b):
     return mp.loggamma(a) + mp.loggamma(b) - mp.loggamma(a + b)
 
 
-def log_prob(y, concentration1, concentration0, total_count):
+def _shapes(concentration1=None, concentration0=None, logits=None, precision=None):
+    if logits is None:
+        return concentration1, concentration0
+    return precision / (1 + mp.exp(-logits)), precision / (1 + mp.exp(logits))
+
+
+def log_prob(y, total_count, **parameters):
     with mp.extradps(40):  # for differences of log-gammas at 1e10
-        a, b, n = concentration1, concentration0, total_count
+        (a, b), n = _shapes(**parameters), total_count
         return _log_beta(y + a, n - y + b) - _log_beta(a, b) - mp.log(n + 1) - _log_beta(y + 1, n - y + 1)
 
 
@@ -33,6 +39,7 @@ CASE = Case(
         {"concentration1": 500.0, "concentration0": 100.0, "total_count": 60.0},
         {"concentration1": 1.0, "concentration0": 1.0, "total_count": 4.0},
         {"concentration1": 0.02, "concentration0": 7.0, "total_count": 30.0},
+        {"logits": 0.75, "precision": 3.0, "total_count": 12.0},
     ),
     log_prob=log_prob,
     cdf=cdf,
@@ -45,8 +52,9 @@ CASE = Case(
         ({"concentration1": 2.0, "concentration0": 3.0, "total_count": 1e6}, 0.0),
         ({"concentration1": 2.0, "concentration0": 3.0, "total_count": 1e6}, 1e6),
         ({"concentration1": 1e-3, "concentration0": 1e5, "total_count": 1e3}, 5.0),
+        ({"logits": 30.0, "precision": 2.0, "total_count": 20.0}, 3.0),
+        ({"logits": -30.0, "precision": 2.0, "total_count": 20.0}, 3.0),
+        ({"logits": 1.0, "precision": 1e6, "total_count": 50.0}, 30.0),
     ),
-    scipy=lambda concentration1, concentration0, total_count: scipy.stats.betabinom(
-        int(total_count), concentration1, concentration0
-    ),
+    scipy=lambda total_count, **parameters: scipy.stats.betabinom(int(total_count), *map(float, _shapes(**parameters))),
 )
