@@ -156,12 +156,13 @@ class Likelihood(nn.Module, abc.ABC):
             if raw is not None:
                 return self.forward(raw)
             width = max(2, classes) if self.width is None else self.width  # of directions one is too few
+            zeros = next(self.parameters(), torch.zeros(())).new_zeros((*[1] * self.shared, width))
             for value in (0.0, 1.0):  # a link may leave a parameter no room at 0
                 try:
-                    return self.forward(torch.full((*[1] * self.shared, width), value))
+                    return self.forward(zeros + value)
                 except ValueError:
                     continue
-            return self.forward(torch.full((*[1] * self.shared, width), 0.5))
+            return self.forward(zeros + 0.5)
 
     def _size(self, target: Tensor) -> int:
         """Return how many raw scalars stand for the target where any number would do: a vector's length, or the classes."""
@@ -170,9 +171,11 @@ class Likelihood(nn.Module, abc.ABC):
         return int(target.max()) + 1 if self.width is None and target.numel() else 1
 
     def _support_text(self, raw: Tensor | None, target: Tensor | None = None) -> str:
-        if raw is None and self.width is None and self.rank == self.shared:
-            return "0, 1, 2, …"
-        return describe_support(self._probe(raw, 2 if target is None else self._size(target)).support)
+        support = self._probe(raw, 2 if target is None else self._size(target)).support
+        inner = support.base_constraint if isinstance(support, constraints.independent) else support
+        if raw is None and self.width is None and isinstance(inner, constraints.integer_interval):
+            return "0, 1, 2, …"  # classes, of which nobody has said how many there are
+        return describe_support(support)
 
     def _wanted(self, raw: Tensor) -> str:
         width = "any number of" if self.width is None else self.width

@@ -35,6 +35,19 @@ def magnitude(z: Tensor) -> Tensor:
     return z * torch.copysign(torch.ones_like(z), z.detach())
 
 
+FAR = 1e9  # |x| from which log(1 + x²) is 2·log|x|, whose square does not overflow
+
+
+def log1p_square(x: Tensor) -> Tensor:
+    """Return log(1 + x²), also where x² overflows.
+
+    >>> log1p_square(torch.tensor([1e-3, 1e30]))
+    tensor([1.0000e-06, 1.3816e+02])
+    """
+    near = x.clamp(-FAR, FAR)
+    return torch.log1p(near * near) + 2.0 * torch.log(x.abs().clamp(min=FAR) / FAR)
+
+
 def symmetric_log_cdf(z: Tensor, log_tail: Callable[[Tensor], Tensor]) -> Tensor:
     """Return log P(Z <= z) of a law symmetric about 0, from the logarithm of its upper tail on z >= 0.
 

@@ -6,26 +6,16 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, final
 
-import pyro.distributions
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from likelihoods import distributions
 from likelihoods.combinators import known_width
+from likelihoods.distributions.elements import Elements
 from likelihoods.distributions.joint import check_names, check_optional
 from likelihoods.distributions.weighted import split
 from likelihoods.likelihood import Likelihood, Piece
-
-
-@final
-class Event(pyro.distributions.Independent):  # type: ignore[misc]  # Pyro has no types
-    """Independent elements as one event; torch's own cannot sum the elements of an empty batch."""
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """Return the sum of the elements' log-densities in nats."""
-        each: Tensor = self.base_dist.log_prob(value)
-        return each.sum(tuple(range(-self.reinterpreted_batch_ndims, 0)))
 
 
 @final
@@ -78,7 +68,7 @@ class Independent(Likelihood):
         law: Any = self.base.distribution(raw)
         rows = raw.shape[: raw.dim() - 1 - self.base.shared]
         law = law if law.batch_shape == rows else law.expand(rows)
-        return Event(law, self.dims if self.sizes is None else len(self.sizes))
+        return Elements(law, self.dims if isinstance(self.dims, int) else len(self.dims))
 
     def learn(self, *names: str) -> Independent:
         """Return a copy in which the base's named constant parameters are learned."""

@@ -20,6 +20,7 @@ from likelihoods.distributions.discretized import Discretized
 from likelihoods.distributions.discretized_logistic import DiscretizedLogistic
 from likelihoods.distributions.epsilon_insensitive import EpsilonInsensitive
 from likelihoods.distributions.exponential import Exponential
+from likelihoods.distributions.failure_order import FailureOrderBreslow, FailureOrderEfron
 from likelihoods.distributions.foreign import Foreign
 from likelihoods.distributions.gamma import Gamma
 from likelihoods.distributions.generalized_pareto import GeneralizedPareto
@@ -35,6 +36,7 @@ from likelihoods.distributions.inverse_gaussian import InverseGaussian
 from likelihoods.distributions.joint import Joint
 from likelihoods.distributions.kumaraswamy import Kumaraswamy
 from likelihoods.distributions.label_normalized import LabelNormalized
+from likelihoods.distributions.label_string import LabelString
 from likelihoods.distributions.laplace import Laplace
 from likelihoods.distributions.log_logistic import LogLogistic
 from likelihoods.distributions.log_normal import LogNormal
@@ -45,6 +47,7 @@ from likelihoods.distributions.negative_binomial import NegativeBinomial
 from likelihoods.distributions.normal import Normal
 from likelihoods.distributions.ordered import OrderedCloglog, OrderedLogistic, OrderedProbit
 from likelihoods.distributions.pareto import Pareto
+from likelihoods.distributions.plackett_luce import PlackettLuce
 from likelihoods.distributions.poisson import Poisson
 from likelihoods.distributions.squared_epsilon_insensitive import SquaredEpsilonInsensitive
 from likelihoods.distributions.student_t import StudentT
@@ -76,6 +79,8 @@ __all__ = [
     "DiscretizedLogistic",
     "EpsilonInsensitive",
     "Exponential",
+    "FailureOrderBreslow",
+    "FailureOrderEfron",
     "Foreign",
     "Gamma",
     "GeneralizedPareto",
@@ -91,6 +96,7 @@ __all__ = [
     "Joint",
     "Kumaraswamy",
     "LabelNormalized",
+    "LabelString",
     "Laplace",
     "LogLogistic",
     "LogNormal",
@@ -103,6 +109,7 @@ __all__ = [
     "OrderedLogistic",
     "OrderedProbit",
     "Pareto",
+    "PlackettLuce",
     "Poisson",
     "SquaredEpsilonInsensitive",
     "StudentT",
