@@ -68,7 +68,9 @@ def _cross_entropy(
     return _known_mean(value, target, reduction, ignore_index)
 
 
-def _nll(raw: Tensor, target: Tensor, reduction: str, *, weight: Any, ignore_index: int | None) -> Tensor:
+def _nll(
+    raw: Tensor, target: Tensor, reduction: str, *, classes: int | None, weight: Any, ignore_index: int | None
+) -> Tensor:
     rows, labels = _rows(raw, target)
     ignored = NEVER if ignore_index is None else ignore_index
     value = F.nll_loss(rows, labels, weight=_weight(weight, raw), reduction=reduction, ignore_index=ignored)
@@ -87,7 +89,14 @@ def _soft_cross_entropy(
 
 
 def _label_smoothing(
-    raw: Tensor, target: Tensor, reduction: str, *, smoothing: float, over: str, padding: int | None, classes: int | None
+    raw: Tensor,
+    target: Tensor,
+    reduction: str,
+    *,
+    smoothing: float,
+    over: str,
+    padding: int | None,
+    classes: int | None,
 ) -> Tensor:
     log_p, size = raw.log_softmax(-1), raw.shape[-1]
     proper = size if padding is None else size - 1
@@ -107,7 +116,9 @@ def _label_smoothing(
     return value.sum() / known.sum().clamp_min(1)
 
 
-def _multi_margin(raw: Tensor, target: Tensor, reduction: str, *, p: int, margin: float, weight: Any) -> Tensor:
+def _multi_margin(
+    raw: Tensor, target: Tensor, reduction: str, *, p: int, margin: float, weight: Any, classes: int | None
+) -> Tensor:
     rows, labels = _rows(raw, target)
     tilt = _weight(weight, raw)
     value = F.multi_margin_loss(rows, labels, p=p, margin=margin, weight=tilt, reduction=reduction)
