@@ -337,7 +337,8 @@ def ordinary(loss, rows):
     if isinstance(relation, lk.Expected) and relation.vector:
         return raw, torch.rand_like(raw).softmax(-1)
     if model.rank:
-        return (raw if model.width is None else raw.expand(*raw.shape[:-1], 4)), torch.ones(*raw.shape[:-1], 4).double()
+        raw = raw.expand(*raw.shape[:-1], 4) if model.shared else raw
+        return raw, model(raw).sample().to(raw.dtype)
     return raw, torch.ones(rows, dtype=torch.long if loss._classes else torch.float64)
 
 
