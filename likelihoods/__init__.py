@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from likelihoods.catalog import entries, find, register, unregister
     from likelihoods.combinators import Censored, Discretized, Hurdle, Mixture, Truncated, ZeroInflated
     from likelihoods.energy import Energy
+    from likelihoods.evidential import Evidential
     from likelihoods.likelihood import NLL, Family, Likelihood
     from likelihoods.links import Link
     from likelihoods.losses import Loss, loss
+    from likelihoods.noise import Implied, implied
     from likelihoods.relations import (
         Affine,
         Exact,
@@ -38,11 +40,13 @@ __version__ = "0.1.0"
 _HOMES = {
     "likelihoods.combinators": ("Censored", "Discretized", "Hurdle", "Mixture", "Truncated", "ZeroInflated"),
     "likelihoods.energy": ("Energy",),
+    "likelihoods.evidential": ("Evidential",),
     "likelihoods.assumed": ("Assumed", "from_loss"),
     "likelihoods.likelihood": ("NLL", "Family", "Likelihood"),
     "likelihoods.links": ("Link",),
     "likelihoods.losses": ("Loss", "loss"),
     "likelihoods.catalog": ("entries", "find", "register", "unregister"),
+    "likelihoods.noise": ("Implied", "implied"),
     "likelihoods.relations": (
         "Affine",
         "Exact",
@@ -71,11 +75,13 @@ __all__ = [
     "Choice",
     "Discretized",
     "Energy",
+    "Evidential",
     "Exact",
     "Expected",
     "Family",
     "Gibbs",
     "Hurdle",
+    "Implied",
     "Independent",
     "Joint",
     "Likelihood",
@@ -99,6 +105,7 @@ __all__ = [
     "find",
     "fixed",
     "from_loss",
+    "implied",
     "learned",
     "loss",
     "nn",

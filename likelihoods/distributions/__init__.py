@@ -1,6 +1,7 @@
 """Distributions that can be trusted everywhere: one family a file, the same sections in each."""
 
 from likelihoods.distributions import kl as kl  # registers the divergences between laws of different families
+from likelihoods.distributions import kl_by_quadrature as kl_by_quadrature  # and those that are integrals
 from likelihoods.distributions.asymmetric_laplace import AsymmetricLaplace
 from likelihoods.distributions.asymmetric_normal import AsymmetricNormal
 from likelihoods.distributions.barron import Barron, barron_log_normalizer
@@ -11,6 +12,7 @@ from likelihoods.distributions.binomial import Binomial
 from likelihoods.distributions.categorical import Categorical
 from likelihoods.distributions.cauchy import Cauchy
 from likelihoods.distributions.censored import Censored
+from likelihoods.distributions.continuation_ratio import ContinuationRatio
 from likelihoods.distributions.continuous_bernoulli import ContinuousBernoulli
 from likelihoods.distributions.dirichlet import Dirichlet
 from likelihoods.distributions.dirichlet_multinomial import DirichletMultinomial
@@ -69,6 +71,7 @@ __all__ = [
     "Categorical",
     "Cauchy",
     "Censored",
+    "ContinuationRatio",
     "ContinuousBernoulli",
     "Dirichlet",
     "DirichletMultinomial",
