@@ -333,7 +333,7 @@ def test_negative_variance_is_an_error():
 def ordinary(loss, rows):
     """Return raw output and a possible target of a loss, in float64."""
     model, relation = loss._model, loss.relation
-    raw = torch.rand(rows, *[4] * max(model.shared - 1, 0), model.width or 4, dtype=torch.float64) * 0.8 + 0.1
+    raw = torch.rand(rows, *[4] * model.shared, model.width or 4, dtype=torch.float64) * 0.8 + 0.1
     if isinstance(relation, lk.Expected) and relation.vector:
         return raw, torch.rand_like(raw).softmax(-1)
     if model.rank:
