@@ -9,11 +9,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from likelihoods import catalog, distributions, divergences, nn, special, targets
+    from likelihoods import catalog, distributions, divergences, embeddings, nn, special, targets
     from likelihoods.assumed import Assumed, from_loss
     from likelihoods.catalog import entries, find, register, unregister
     from likelihoods.combinators import Censored, Discretized, Hurdle, Mixture, Truncated, ZeroInflated
     from likelihoods.energy import Energy
+    from likelihoods.evidential import Evidential
     from likelihoods.likelihood import NLL, Family, Likelihood
     from likelihoods.links import Link
     from likelihoods.losses import Loss, loss
@@ -38,6 +39,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "likelihoods.combinators": ("Censored", "Discretized", "Hurdle", "Mixture", "Truncated", "ZeroInflated"),
     "likelihoods.energy": ("Energy",),
+    "likelihoods.evidential": ("Evidential",),
     "likelihoods.assumed": ("Assumed", "from_loss"),
     "likelihoods.likelihood": ("NLL", "Family", "Likelihood"),
     "likelihoods.links": ("Link",),
@@ -61,7 +63,7 @@ _HOMES = {
     "likelihoods.verification": ("verify",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = ("catalog", "distributions", "divergences", "nn", "special", "targets")
+_MODULES = ("catalog", "distributions", "divergences", "embeddings", "nn", "special", "targets")
 
 __all__ = [
     "NLL",
@@ -71,6 +73,7 @@ __all__ = [
     "Choice",
     "Discretized",
     "Energy",
+    "Evidential",
     "Exact",
     "Expected",
     "Family",
@@ -94,6 +97,7 @@ __all__ = [
     "choose",
     "distributions",
     "divergences",
+    "embeddings",
     "entries",
     "find",
     "fixed",

@@ -65,7 +65,9 @@ class Assumed(Unnormalised):
     def energy_of(self, raw: Tensor, target: Tensor) -> Tensor:
         """Return the loss divided by the temperature, ``(...)``."""
         scale = self.scale(raw)
-        return self.loss(self.link.forward(raw.squeeze(-1)) / scale, target / scale) / self.temperature(raw)
+        loss: Tensor = self.loss(self.link.forward(raw.squeeze(-1)) / scale, target / scale)
+        temperature: Tensor = self.temperature(raw)
+        return loss / temperature
 
     def learn(self, *names: str) -> Assumed:
         """Return a copy in which the temperature or the scale is learned, starting at its present value."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from pyro.distributions import TorchDistribution
@@ -22,7 +22,7 @@ STEP = 1e-4  # on the line
 Energy = Callable[[Tensor, Tensor], Tensor]
 
 
-class Numeric(Univariate, TorchDistribution):  # type: ignore[misc]  # Pyro has no types
+class Numeric(Univariate, TorchDistribution):
     r"""The law with density exp(-energy(loc, y) / temperature) / Z on an interval, known by the values of the energy alone.
 
     With ``location`` the energy depends on y - loc only: the density is that of loc + scale * X, where X has the energy
@@ -48,7 +48,7 @@ class Numeric(Univariate, TorchDistribution):  # type: ignore[misc]  # Pyro has 
     (tensor(-1.6931), tensor(0.5000))
     """
 
-    arg_constraints: ClassVar = {
+    arg_constraints = {
         "loc": constraints.real,
         "temperature": constraints.positive,
         "scale": constraints.positive,
@@ -78,7 +78,7 @@ class Numeric(Univariate, TorchDistribution):  # type: ignore[misc]  # Pyro has 
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Numeric:
         """Return the distribution with its parameters expanded to ``batch_shape``."""
-        new = self._get_checked_instance(Numeric, _instance)
+        new: Numeric = self._get_checked_instance(Numeric, _instance)
         new.energy, new.location, new._support, new._line = self.energy, self.location, self._support, self._line
         for name in self.arg_constraints:
             new.__dict__[name] = getattr(self, name).expand(batch_shape)

@@ -8,13 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from likelihoods.relations import Expected
 from likelihoods.verification.law import in_support, not_applicable
-from likelihoods.verification.setting import Setting
+from likelihoods.verification.setting import Setting, is_law
+from likelihoods.verification.spaces import Continuum, Intervals, Lattice, Listed, Product, Sphere
 
 LARGEST = {torch.float64: 100.0, torch.float32: 30.0}  # raw value of each dtype
 LINE = (0.0, 1e-8, 1.0, 10.0, 30.0, 300.0)  # targets, either sign, on the line that the support is a transform of
 COUNTS = (0, 1, 2, 10, 1000, 1_000_000)
-VALUES = 64  # of a finite support, from both ends
+VALUES = 64  # of a finite support, from both ends; and random arrays and directions
+MANY = 8  # raw scalars whose ranges are told apart
 
 
 def extremes(setting: Setting) -> tuple[float, float, str]:
@@ -33,11 +36,7 @@ def _count(exact: Setting, setting: Setting) -> tuple[int, str]:
     rows = setting.extremes(LARGEST[setting.dtype])
     if not len(rows):
         raise ValueError(f"No extreme raw value gives a law in {setting.dtype}.")
-    target = _targets(setting)
-    raw = rows[:, None].expand(-1, len(target), -1).reshape(-1, rows.shape[-1])
-    target = target.expand(len(rows), *target.shape).reshape(-1, *target.shape[1:])
-    inside = in_support(setting.law(raw), target)
-    raw, target = raw[inside], target[inside]
+    raw, target = _pairs(setting, rows)
     # a loss beyond the root of the largest number is finite by luck: the product of two such numbers is not
     nats = _exact_nats(exact, raw, target)
     fits = ~(nats.isfinite() & (nats.abs() > math.sqrt(torch.finfo(setting.dtype).max)))
@@ -50,7 +49,7 @@ def _count(exact: Setting, setting: Setting) -> tuple[int, str]:
         leaf = raw.clone().requires_grad_()
         found = value(leaf, target)
         gradient = torch.autograd.grad(found.sum(), leaf)[0]
-        wrong = torch.cat([~found.detach().isfinite()[:, None], ~gradient.isfinite()], -1)
+        wrong = torch.cat([~found.detach().isfinite()[:, None], ~gradient.isfinite().flatten(1)], -1)
         count += int(wrong.sum())
         broken |= wrong.any(-1)
     where = f"{len(raw)} pairs in {str(setting.dtype).removeprefix('torch.')}, raw in {_ranges(rows)}"
@@ -60,9 +59,25 @@ def _count(exact: Setting, setting: Setting) -> tuple[int, str]:
     return count, where
 
 
+def _pairs(setting: Setting, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Return every possible pair of raw output and target of the loss."""
+    relation = setting.relation
+    soft = not setting.learned and isinstance(relation, Expected) and relation.vector
+    outcome = _soft(setting) if soft else _outcomes(setting)
+    raw = rows[:, None].expand(-1, len(outcome), *setting.shape).reshape(-1, *setting.shape)
+    outcome = outcome.expand(len(rows), *outcome.shape).reshape(-1, *outcome.shape[1:])
+    if soft:
+        return raw, outcome
+    inside = in_support(setting.law(raw), outcome)
+    return raw[inside], setting.blurred(setting.targets(outcome[inside]))
+
+
 def _ranges(rows: Tensor) -> str:
     """Return the range of each raw scalar, or the one of all."""
-    ranges = [f"[{column.min():g}, {column.max():g}]" for column in rows.T]
+    columns = rows.flatten(1).T
+    if len(columns) > MANY:
+        return f"[{rows.min():g}, {rows.max():g}]"
+    ranges = [f"[{column.min():g}, {column.max():g}]" for column in columns]
     return " x ".join(ranges if len(set(ranges)) > 1 else ranges[:1])
 
 
@@ -72,20 +87,52 @@ def _exact_nats(exact: Setting, raw: Tensor, target: Tensor) -> Tensor:
         return exact.nats(raw.to(exact.dtype), wide)
 
 
-def _targets(setting: Setting) -> Tensor:
-    space = setting.space
-    if space.values is not None:
-        whole = len(space.values) <= 2 * VALUES
-        return space.values if whole else torch.cat([space.values[:VALUES], space.values[-VALUES:]])
-    if space.start is not None:
-        return torch.tensor([space.start + count for count in COUNTS], dtype=setting.dtype)
-    assert space.transform is not None
-    law = setting.law(setting.raws[0])
-    points = torch.tensor(sorted({sign * size for size in LINE for sign in (-1, 1)}), dtype=setting.dtype)
+def _outcomes(setting: Setting) -> Tensor:
+    """Return outcomes of the law far out, ``(n, *event)``."""
+    space, law = setting.space, setting.law(setting.raws[0])
+    if isinstance(space, Listed):
+        return _few(space.values)
+    if isinstance(space, Product):
+        numbers = _numbers(space.element, setting)
+        flat = numbers.reshape(-1, *[1] * len(setting.event)).expand(-1, *setting.event)
+        return torch.cat([flat, setting.spread(law, VALUES)])
+    if isinstance(space, Intervals):
+        numbers = _numbers(space.number, setting)
+        open_ended = torch.full_like(numbers, torch.inf)
+        pairs = [(numbers, numbers), (numbers, open_ended), (-open_ended, numbers), (numbers[:-1], numbers[1:])]
+        return torch.cat([torch.stack(pair, -1) for pair in pairs])
+    if isinstance(space, Sphere):
+        axes = torch.eye(space.dim, dtype=setting.dtype)
+        return torch.cat([axes, -axes, setting.spread(law, VALUES)])
+    return _numbers(space, setting)
+
+
+def _few(values: Tensor) -> Tensor:
+    return values if len(values) <= 2 * VALUES else torch.cat([values[:VALUES], values[-VALUES:]])
+
+
+def _numbers(space: Listed | Lattice | Continuum, setting: Setting) -> Tensor:
+    if isinstance(space, Listed):
+        return _few(space.values)
+    if isinstance(space, Lattice):
+        counts = torch.tensor(COUNTS, dtype=setting.dtype)
+        if space.first == -torch.inf:
+            return space.at(torch.cat([counts, -counts[1:]]))
+        return space.at((space.first + counts).clamp(max=space.last))
     transform: Any = space.transform
-    shape = transform.inverse_shape(law.event_shape)
+    points = torch.tensor(sorted({sign * size for size in LINE for sign in (-1, 1)}), dtype=setting.dtype)
+    vector = not isinstance(setting.space, Product | Intervals)
+    shape = transform.inverse_shape(setting.event) if vector else torch.Size()
     line = points.reshape(-1, *[1] * len(shape)).expand(-1, *shape)
     target: Tensor = transform(line)
     # not those that round to the support's end
     apart = ((transform.inv(target) - line).abs() <= 1e-3 * line.abs().clamp_min(1.0)).reshape(len(line), -1).all(-1)
-    return target[in_support(law, target) & apart]
+    return torch.cat([target[apart], target.new_tensor(space.atoms)]) if space.atoms else target[apart]
+
+
+def _soft(setting: Setting) -> Tensor:
+    """Return random laws as targets, and where the loss takes probabilities, every outcome for certain."""
+    relation = setting.relation
+    assert isinstance(relation, Expected)
+    target, certain = setting.soft(VALUES, setting.generator()), torch.eye(setting.outcomes, dtype=setting.dtype)
+    return torch.cat([target, certain]) if is_law(relation.soft(certain, setting.outcomes)) else target

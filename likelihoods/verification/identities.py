@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from likelihoods.kernels import KERNELS
-from likelihoods.relations import Affine, Relation, Weighted
+from likelihoods.relations import Affine, Partial, Weighted
+from likelihoods.verification.conventions import CONVENTIONS
 from likelihoods.verification.law import in_support, not_applicable, worst
 from likelihoods.verification.setting import Setting
 
@@ -20,33 +22,25 @@ TINY = 1e-2  # nats below which a ratio of loss and NLL has lost digits: IDENTIT
 
 def kernel_value(setting: Setting) -> tuple[float, float, str]:
     """Measure the kernel's value against the derivation's, with every reduction."""
-    raw, target = _points(setting)
-    size = _size(setting.loss().derived(raw, target), setting.nats(raw, target))
-    errors = []
-    for reduction, unit in (("none", size), ("sum", size.sum()), ("mean", size.mean())):
-        loss = setting.loss(reduction)
-        errors.append(worst(_difference(loss(raw, target), loss.derived(raw, target)) / unit))
-    return worst(torch.tensor(errors, dtype=torch.float64)), IDENTITY, f"{len(target)} points, each reduction"
+    return _value(setting, _kernel(setting))
 
 
 def kernel_gradient(setting: Setting) -> tuple[float, float, str]:
     """Measure the kernel's gradient in raw against the derivation's, with every reduction."""
-    raw, target = _points(setting)
-    errors = []
-    for reduction, unit in (("none", 1.0), ("sum", 1.0), ("mean", 1.0 / len(target))):
-        loss = setting.loss(reduction)
-        ours, derived = (_gradient(setting, value, raw, target) for value in (loss, loss.derived))
-        errors.append(worst((ours - derived) / derived.abs().clamp_min(unit)))
-    return worst(torch.tensor(errors, dtype=torch.float64)), GRADIENT, f"{len(target)} points, each reduction"
+    return _slope(setting, _kernel(setting))
+
+
+def convention(setting: Setting) -> tuple[float, float, str]:
+    """Measure the field's own formula (torch's call, where it is torch's loss) against the derivation's value."""
+    return _value(setting, _convention(setting))
 
 
 def relation(setting: Setting) -> tuple[float, float, str]:
     """Measure the loss against its relation applied to the distribution's own log-density."""
-    raw, target = _points(setting)
-    nll = -setting.law(raw).log_prob(target)
+    raw, target, value = _independent(setting)
     stated = setting.relation.loss(setting.likelihood, raw, target)
     return (
-        worst(_difference(setting.loss()(raw, target), stated) / _size(stated, nll)),
+        worst(_difference(value, stated) / _size(stated, setting.nats(raw, target))),
         IDENTITY,
         f"{len(target)} points",
     )
@@ -54,7 +48,7 @@ def relation(setting: Setting) -> tuple[float, float, str]:
 
 def offset(setting: Setting) -> tuple[float, float, str]:
     """Measure how far loss - scale * NLL moves with the prediction while the target stays."""
-    assert isinstance(setting.relation, Affine)
+    assert isinstance(setting.relation, Affine | Partial)
     value, nll, inside, target = _grid(setting)
     scale = setting.relation.scale
     scaled = (scale(target) if callable(scale) else scale) * nll
@@ -70,38 +64,87 @@ def weight(setting: Setting) -> tuple[float, float, str]:
     value, nll, inside, target = _grid(setting)
     inside = inside & (nll.abs() > TINY)
     wanted = setting.relation.weight(target).expand_as(value)[inside]
-    errors = value[inside] / nll[inside] / wanted - 1
-    return worst(errors), IDENTITY / TINY, f"{len(value)} predictions at each of {len(target)} targets"
+    errors = value[inside] / nll[inside] - wanted
+    relative = errors / torch.where(wanted > 0, wanted, 1.0)  # where a target is left out the loss is nought
+    return worst(relative), IDENTITY / TINY, f"{len(value)} predictions at each of {len(target)} targets"
 
 
-SCALE: dict[type[Relation], tuple[str, Callable[[Setting], tuple[float, float, str]]]] = {
-    Affine: ("offset", offset),
-    Weighted: ("weight", weight),
-}  # what a relation says of the loss's scale, by its type
+Value = Callable[[str], Callable[[Tensor, Tensor], Tensor]]  # from a reduction to the loss
 
 
-def _needs_kernel(setting: Setting) -> None:
+def _kernel(setting: Setting) -> Value:
     setting.loss()  # says so where there is none
     if setting.entry.name not in KERNELS:
         raise not_applicable("the loss is defined by its derivation")
+    return setting.loss
+
+
+def _convention(setting: Setting) -> Value:
+    setting.loss()
+    found = CONVENTIONS.get(setting.entry.name)
+    if found is None:
+        why = "is what the kernel calls" if setting.entry.name in KERNELS else "the loss is its NLL by definition"
+        raise not_applicable(f"no formula besides: {why}")
+
+    def of(reduction: str) -> Callable[[Tensor, Tensor], Tensor]:
+        return partial(found, reduction=reduction, **setting.options)
+
+    return of
+
+
+def _independent(setting: Setting) -> tuple[Tensor, Tensor, Tensor]:
+    """Return points and the loss there that is not the derivation itself: the kernel's, or the field's own formula."""
+    raw, target = _points(setting)
+    return raw, target, _other(setting)(raw, target)
+
+
+def _other(setting: Setting) -> Callable[[Tensor, Tensor], Tensor]:
+    setting.loss()
+    if setting.entry.name in KERNELS:
+        return setting.loss()
+    if setting.entry.name in CONVENTIONS:
+        return _convention(setting)("none")
+    raise not_applicable("the loss is defined by its derivation")
+
+
+def _value(setting: Setting, other: Value) -> tuple[float, float, str]:
+    raw, target = _points(setting)
+    derived = setting.loss().derived(raw, target)
+    size = _size(derived, setting.nats(raw, target))
+    errors = []
+    for reduction, unit in (("none", size), ("sum", size.sum()), ("mean", size.mean())):
+        given = other(reduction)(raw, target)
+        errors.append(worst(_difference(given, setting.loss(reduction).derived(raw, target)) / unit))
+    return worst(torch.tensor(errors, dtype=torch.float64)), IDENTITY, f"{len(target)} points, each reduction"
+
+
+def _slope(setting: Setting, other: Value) -> tuple[float, float, str]:
+    raw, target = _points(setting)
+    errors = []
+    for reduction, unit in (("none", 1.0), ("sum", 1.0), ("mean", 1.0 / len(target))):
+        losses = other(reduction), setting.loss(reduction).derived
+        ours, derived = (_gradient(setting, value, raw, target) for value in losses)
+        errors.append(worst((ours - derived) / derived.abs().clamp_min(unit)))
+    return worst(torch.tensor(errors, dtype=torch.float64)), GRADIENT, f"{len(target)} points, each reduction"
 
 
 def _points(setting: Setting) -> tuple[Tensor, Tensor]:
-    """Return raw ``(n, width)`` and targets ``(n, *event)``, random and near the ends of the domain."""
-    _needs_kernel(setting)
+    """Return raw ``(n, *shape)`` and targets, random and near the ends of the domain."""
     return setting.pairs(torch.cat([setting.raws[:RAWS], setting.extremes(1.0)]), TARGETS)
 
 
 def _grid(setting: Setting) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return loss and NLL of every prediction at every target, which of these pairs are possible, and the targets."""
-    _needs_kernel(setting)
+    loss = _other(setting)
     raws = setting.raws
-    target = setting.spread(setting.law(raws[0]), 2 * TARGETS)
-    raw, targets = raws[:, None].expand(-1, len(target), -1), target.expand(len(raws), *target.shape)
-    inside = in_support(setting.law(raw), targets)
+    outcome = setting.spread(setting.law(raws[0]), 2 * TARGETS)
+    target = setting.targets(outcome)
+    raw = raws[:, None].expand(len(raws), len(target), *setting.shape)
+    inside = in_support(setting.law(raw), outcome.expand(len(raws), *outcome.shape))
+    targets = target.expand(len(raws), *target.shape)
     value, nll = torch.zeros(2, *inside.shape, dtype=raw.dtype)
-    value[inside] = setting.loss()(raw[inside], targets[inside]).detach()
-    nll[inside] = -setting.law(raw[inside]).log_prob(targets[inside])
+    value[inside] = loss(raw[inside], targets[inside]).detach()
+    nll[inside] = setting.nats(raw[inside], targets[inside]).detach()
     return value, nll, inside, target
 
 

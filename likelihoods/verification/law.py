@@ -1,18 +1,15 @@
-"""What a claim may ask of a law: where its targets live, and whether its parameters are allowed."""
+"""What a claim may ask of a law, and whether its parameters and targets are allowed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Categorical, Distribution, Transform, biject_to, constraints
+from torch.distributions import Distribution, constraints
 
+from likelihoods.distributions.supports import Intervals
 from likelihoods.verification.report import NOT_APPLICABLE, NOT_AVAILABLE
-
-INTEGERS_FROM = type(constraints.nonnegative_integer)
-BOOLEAN = type(constraints.boolean)
 
 
 class NotMeasured(Exception):
@@ -42,43 +39,12 @@ def ask(law: Distribution, what: str, *arguments: Any) -> Any:
         raise not_available(f"{type(law).__name__} has no {what}") from None
 
 
-@dataclass(frozen=True)
-class Space:
-    """Where the targets of a law live: finitely many values, or the counts from some number on, or a continuum.
-
-    Attributes:
-        values: ``(n, *event)``: every value, where they are finitely many.
-        start: the first count.
-        transform: from the real line (or a real vector) onto the continuum.
-    """
-
-    values: Tensor | None = None
-    start: int | None = None
-    transform: Transform | None = None
-
-
-def space(law: Distribution, dtype: torch.dtype) -> Space:
-    """Return where the targets of one law (batch shape ``()``) live."""
-    support = ask(law, "support")
-    if law.has_enumerate_support:
-        values = law.enumerate_support(expand=False)
-        return Space(values=values if isinstance(law, Categorical) else values.to(dtype))
-    if isinstance(support, BOOLEAN):
-        return Space(values=torch.tensor([0, 1], dtype=dtype))
-    if isinstance(support, constraints.integer_interval):
-        return Space(values=torch.arange(int(support.lower_bound), int(support.upper_bound) + 1, dtype=dtype))
-    if isinstance(support, INTEGERS_FROM):
-        return Space(start=int(support.lower_bound))
-    try:
-        return Space(transform=biject_to(support))
-    except NotImplementedError:
-        raise not_available(f"no way to walk through the support {support}") from None
-
-
 def in_support(law: Distribution, target: Tensor) -> Tensor:
     """Return whether each target is possible and finite."""
-    inside: Tensor = ask(law, "support").check(target)
-    return inside & torch.isfinite(target).reshape(*inside.shape, -1).all(-1)
+    support = ask(law, "support")
+    inside: Tensor = support.check(target)
+    finite = ~target.isnan() if isinstance(support, Intervals) else target.isfinite()  # a pair may be open
+    return inside & finite.reshape(*inside.shape, -1).all(-1)
 
 
 def interior(law: Distribution) -> Tensor:

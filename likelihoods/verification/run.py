@@ -11,11 +11,12 @@ import torch
 from likelihoods.catalog import entries, find
 from likelihoods.registry import Entry
 from likelihoods.threads import one_thread
-from likelihoods.verification import density, identities
+from likelihoods.relations import Affine, Expected, Gibbs, NoLikelihood, Partial, Relation, Weighted
+from likelihoods.verification import density, identities, population, readings
 from likelihoods.verification.extremes import extremes
 from likelihoods.verification.law import NotMeasured
-from likelihoods.verification.population import elicits
 from likelihoods.verification.report import FAIL, PASS, Claim, Report
+from likelihoods.verification.samples import sampler
 from likelihoods.verification.setting import Setting
 
 Measure = Callable[[Setting], tuple[float, float, str]]
@@ -23,13 +24,27 @@ Measure = Callable[[Setting], tuple[float, float, str]]
 IDENTITIES: tuple[tuple[str, Measure], ...] = (
     ("kernel value", identities.kernel_value),
     ("kernel gradient", identities.kernel_gradient),
+    ("convention", identities.convention),
     ("relation", identities.relation),
-)  # then what the relation says of the scale, identities.SCALE
+)
+READINGS: dict[type[Relation], tuple[tuple[str, Measure], ...]] = {
+    Affine: (("offset", identities.offset),),
+    Weighted: (("weight", identities.weight), ("tilt", readings.tilt)),
+    Expected: (("expectation", readings.expectation), ("mean of t", readings.mean_of_soft)),
+    Gibbs: (
+        ("normaliser", readings.normaliser),
+        ("normaliser moves", readings.normaliser_moves),
+        ("not proper", readings.improper),
+    ),
+    Partial: (("offset", identities.offset),),
+    NoLikelihood: (("no law", readings.no_law), ("refused", readings.refused)),
+}  # what a relation says, by its type
 OTHERS: tuple[tuple[str, Measure], ...] = (
     ("total mass", density.total_mass),
     ("cdf", density.distribution_function),
-    ("sampler", density.sampler),
-    ("elicits", elicits),
+    ("sampler", sampler),
+    ("elicits", population.elicits),
+    ("proper", population.proper),
     ("finite", extremes),
 )
 
@@ -41,13 +56,24 @@ def verify(name: str | Entry | Sequence[str | Entry] | None = None, *, seed: int
     For each setting of the options among the row's examples:
 
     * ``kernel value``, ``kernel gradient``: the fast path equals the derivation;
+    * ``convention``: so does the field's own formula, which is torch's call where the loss is torch's;
     * ``relation``: the loss is what the row says of its negative log-likelihood;
-    * ``offset`` (or ``weight``): what the relation leaves is free of the prediction (or is the weight of the target);
     * ``total mass``: the density integrates (or the mass sums) to 1;
     * ``cdf``: the distribution function is that integral;
-    * ``sampler``: samples follow the distribution function (or the mass function);
+    * ``sampler``: samples follow the law;
     * ``elicits``: the minimiser of the expected loss, over a population that the model did not make, is the functional;
+    * ``proper``: over a law's own population it is that law;
     * ``finite``: values and gradients are finite at extreme raw outputs and targets, in float64 and float32.
+
+    Before ``total mass`` come those of the relation's type:
+
+    * ``offset``: what is left of the loss is free of the prediction (``Affine``, ``Partial``);
+    * ``weight``, ``tilt``: the weight of each target; the tilted law is elicited, and ``untilt`` gives back the true one;
+    * ``expectation``, ``mean of t``: the loss by the law's own masses; its minimiser is the mean of the targets' laws;
+    * ``normaliser``, ``normaliser moves``, ``not proper``: of a ``Gibbs`` loss, with the witnesses' size in the note;
+    * ``no law``, ``refused``: what shows that there is no likelihood, and that none is given.
+
+    A claim that something is *not* so passes with the error 0 where its witness, in the note, is large enough.
 
     A claim that would say nothing about a row is *not applicable*; one that needs what the row's distribution lacks (a cdf, say)
     is *not available*. Neither passes, neither fails. An exception is a failure.
@@ -93,11 +119,11 @@ def _execute(entry: Entry, example: dict[str, Any], seed: int) -> Iterator[Claim
     try:
         setting = Setting.make(entry, example, seed)
         setting.law(setting.raws)
-        scale = None if setting.learned else identities.SCALE.get(type(setting.relation))
+        said = () if setting.learned else READINGS[type(setting.relation)]
     except Exception as wrong:
         yield claim("can be built", None, None, FAIL, _describe(wrong))
         return
-    for name, measure in (*IDENTITIES, *([scale] if scale else []), *OTHERS):
+    for name, measure in (*IDENTITIES, *said, *OTHERS):
         try:
             error, tolerance, note = measure(setting)
         except NotMeasured as lacking:

@@ -13,13 +13,17 @@ from torch.distributions import Categorical, Distribution, biject_to
 from likelihoods.likelihood import Likelihood
 from likelihoods.losses import Loss
 from likelihoods.registry import Entry
-from likelihoods.relations import Relation
-from likelihoods.verification.law import NotMeasured, Space, ask, in_support, interior, not_applicable, space
+from likelihoods.relations import Expected, NoLikelihood, Partial, Relation
+from likelihoods.verification.law import NotMeasured, ask, in_support, interior, not_applicable
+from likelihoods.verification.spaces import Intervals, Lattice, Listed, Product, Space, Sphere, space
 
-CLASSES = 4  # raw scalars of a likelihood that takes any number of them
+CLASSES, AXES = 4, 3  # raw scalars of a likelihood that takes any number of them: of classes, and of a continuum's axes
+ROWS = 3  # rows of raw that describe one target, along each axis where it takes any number
 SIZES = (0.0, 1e-8, 1.0, 30.0, 100.0)  # of extreme raw values, of either sign; 0.5 and almost 1 are for probabilities
 RAWS = 64
 COLUMNS = 8  # of raw output that each take every extreme value, the others being ordinary
+ATOM = 8  # of so many points one is an atom, where the law has any
+LAW = 1e-12  # by which probabilities may miss 1
 COMBINATIONS = 256  # of extreme raw values, where a target takes several
 
 
@@ -61,10 +65,24 @@ class Setting:
         """What the conventional value is to the likelihood."""
         return self.entry.law_relation(**self.options)
 
+    @cached_property
+    def shape(self) -> torch.Size:
+        """The shape of the raw output for one target: ``(width,)``, with axes in front that the target has too."""
+        width, rows = self.likelihood.width, [ROWS] * self.likelihood.shared
+        if width is None:
+            law = self.likelihood(torch.full((*rows, CLASSES), 0.5, dtype=self.dtype))
+            width = CLASSES if ask(law, "support").is_discrete else AXES
+        return torch.Size([*rows, width])
+
     @property
     def width(self) -> int:
         """The raw scalars of a target."""
-        return CLASSES if self.likelihood.width is None else self.likelihood.width
+        return self.shape.numel()
+
+    @cached_property
+    def event(self) -> torch.Size:
+        """The shape of one target of the law."""
+        return self.law(self.raws[0]).event_shape
 
     def loss(self, reduction: str = "none") -> Loss:
         """Return the named loss."""
@@ -77,8 +95,10 @@ class Setting:
         return self.nats(raw, target) if self.learned else self.loss()(raw, target)
 
     def nats(self, raw: Tensor, target: Tensor) -> Tensor:
-        """Return the negative log-likelihood of each target."""
-        return -self.likelihood.log_prob(raw, target)
+        """Return the negative log-likelihood of each target; under the law that is lent where there is none."""
+        if self.learned or isinstance(self.relation, NoLikelihood):
+            return -self.likelihood.log_prob(raw, target)
+        return self.relation.nll(self.likelihood, raw, target)
 
     def generator(self) -> torch.Generator:
         """Return a source of random numbers that does not depend on what was drawn before."""
@@ -86,7 +106,7 @@ class Setting:
 
     @torch.no_grad()
     def possible(self, raws: Tensor) -> Tensor:
-        """Return for each row of raw, ``(n, width)``, whether it gives a law whose parameters are inside their constraints."""
+        """Return for each raw output, ``(n, *shape)``, whether it gives a law whose parameters are inside their constraints."""
         if len(raws) == 0:
             return torch.zeros(0, dtype=torch.bool)
         try:
@@ -98,12 +118,12 @@ class Setting:
 
     @cached_property
     def raws(self) -> Tensor:
-        """Random raw outputs, ``(RAWS, width)``, from the part of the space where they give a law.
+        """Random raw outputs, ``(RAWS, *shape)``, from the part of the space where they give a law.
 
         Raises:
             ValueError: too few of those that were tried give a law.
         """
-        noise = 1.5 * torch.randn(2 * RAWS, self.width, dtype=self.dtype, generator=self.generator())
+        noise = 1.5 * torch.randn(2 * RAWS, *self.shape, dtype=self.dtype, generator=self.generator())
         found = noise[:0]
         for tried in (noise, noise.abs(), noise.sigmoid()):
             found = torch.cat([found, tried[self.possible(tried)]])[:RAWS]
@@ -117,7 +137,7 @@ class Setting:
         raise ValueError(f"{len(found)} of {6 * RAWS} random raw outputs give a law with allowed parameters.{why}")
 
     def extremes(self, largest: float) -> Tensor:
-        """Return extreme raw outputs, ``(n, width)``, from the part of the space where they give a law.
+        """Return extreme raw outputs, ``(n, *shape)``, from the part of the space where they give a law.
 
         Raises:
             ValueError: a value gives no law although values on both sides of it do: the link is broken there.
@@ -125,11 +145,12 @@ class Setting:
         signed = {sign * size + 0.0 for size in SIZES if size <= largest for sign in (-1, 1)}
         values = torch.tensor(sorted({*signed, 0.5, 1 - 1e-8}), dtype=self.dtype)
         if self.width == 0:
-            return values.new_zeros(1, 0)
+            return values.new_zeros(1, *self.shape)
         tried = []
         for column in range(min(self.width, COLUMNS)):  # one extreme value among ordinary ones
-            single = self.raws[:1].repeat(len(values), 1)
+            single = self.raws[0].reshape(1, -1).repeat(len(values), 1)
             single[:, column] = values
+            single = single.reshape(-1, *self.shape)
             allowed = self.possible(single)
             reached = values[allowed]
             if len(reached):
@@ -142,20 +163,22 @@ class Setting:
         else:
             shape = COMBINATIONS, self.width
             several = values[torch.randint(len(values), shape, generator=self.generator())]
+        several = several.reshape(-1, *self.shape)
         return torch.cat([*tried, several[self.possible(several)]])
 
     def law(self, raw: Tensor) -> Distribution:
-        """Return the law of raw output ``(*batch, width)``.
+        """Return the law of raw output ``(*batch, *shape)``.
 
         Raises:
             ValueError: the law has another batch shape.
         """
         with torch.no_grad():
             made: Distribution = self.likelihood(raw)
-        if made.batch_shape != raw.shape[:-1]:
+        batch = raw.shape[: raw.dim() - len(self.shape)]
+        if made.batch_shape != batch:
             raise ValueError(
                 f"For raw of shape {tuple(raw.shape)} {type(made).__name__} has batch shape {tuple(made.batch_shape)}; it "
-                f"must be {tuple(raw.shape[:-1])}. A distribution class hands it to super().__init__(batch_shape)."
+                f"must be {tuple(batch)}. A distribution class hands it to super().__init__(batch_shape)."
             )
         return made
 
@@ -173,19 +196,93 @@ class Setting:
 
     def spread(self, law: Distribution, count: int) -> Tensor:
         """Return random points far and wide in the support, ``(count, *batch, *event)``, not from the law."""
-        shape, generator = torch.Size([count]) + law.batch_shape, self.generator()
-        if self.space.values is not None:
-            return self.space.values[torch.randint(len(self.space.values), shape, generator=generator)]
-        if self.space.start is not None:
-            noise = torch.randn(shape, dtype=self.dtype, generator=generator)
-            return self.space.start + (2 * noise.abs()).exp().floor() - 1
-        transform = biject_to(ask(law, "support"))
-        shape = transform.inverse_shape(shape + law.event_shape)
+        if isinstance(self.space, Intervals):
+            return self._pairs(law, count)
+        of, shape = self.space, torch.Size([count]) + law.batch_shape
+        if isinstance(of, Product):
+            of, shape = of.element, shape + law.event_shape
+        generator = self.generator()
+        if isinstance(of, Listed):
+            return of.values[torch.randint(len(of.values), shape, generator=generator)]
+        if isinstance(of, Lattice):
+            return _far(of, torch.randn(shape, dtype=self.dtype, generator=generator))
+        if isinstance(of, Sphere):
+            noise = torch.randn(*shape, of.dim, dtype=self.dtype, generator=generator)
+            return noise / noise.norm(dim=-1, keepdim=True)
+        try:
+            transform = biject_to(ask(law, "support"))
+        except NotImplementedError:
+            transform = of.transform
+        if not isinstance(self.space, Product):
+            shape = transform.inverse_shape(shape + law.event_shape)
         made: Tensor = transform(3 * torch.randn(shape, dtype=self.dtype, generator=generator))
+        for place, atom in enumerate(of.atoms):
+            made[place::ATOM] = atom
         return made
 
+    def _pairs(self, law: Any, count: int) -> Tensor:
+        """Return pairs of each kind: seen, and an interval between two points, or open on one side."""
+        points = torch.cat([self.draw(law, count)[..., 0], self.draw(law, count + 1)[1:, ..., 0]]).sort(0).values
+        low, high = points[:count], points[count:]
+        made = torch.stack([low, high], -1)
+        made[0::4, ..., 1] = low[0::4]
+        made[1::4, ..., 0] = -torch.inf
+        made[2::4, ..., 1] = torch.inf
+        return made
+
+    # Targets of the loss
+
+    @cached_property
+    def outcomes(self) -> int:
+        """The number of outcomes of the law that the loss takes an expectation over."""
+        assert isinstance(self.space, Listed)
+        return len(self.space.values)
+
+    def soft(self, count: int, generator: torch.Generator) -> Tensor:
+        """Return random targets that are vectors, ``(count, K)``, some of them with zeros.
+
+        The relation says whether it takes log-odds, probabilities or their logarithms: what it makes a law of.
+
+        Raises:
+            ValueError: it makes a law of none of them.
+        """
+        assert isinstance(self.relation, Expected)
+        noise = 2 * torch.randn(count, self.outcomes, dtype=self.dtype, generator=generator)
+        kept = torch.rand(noise.shape, dtype=self.dtype, generator=generator) < 0.7
+        some = noise.softmax(-1) * (kept | (noise == noise.amax(-1, keepdim=True)))
+        for tried in (noise, some / some.sum(-1, keepdim=True), noise.log_softmax(-1)):
+            if is_law(self.relation.soft(tried, self.outcomes)):
+                return tried
+        raise ValueError(f"t = {self.relation.soft.__doc__} makes no law of log-odds, probabilities or their logarithms.")
+
+    def targets(self, outcome: Tensor) -> Tensor:
+        """Return targets of the loss for outcomes of the law, ``(..., *event)``: the outcomes but where only a part counts.
+
+        Raises:
+            NotMeasured: it is not known how a target is made that has such a part.
+        """
+        relation = self.relation
+        if self.learned or not isinstance(relation, Partial) or relation.part is None:
+            return outcome
+        law = self.law(self.raws[0])
+        for made in (outcome, outcome.sum(-1), outcome.sum(-1).long()):
+            try:
+                part = relation.part(made)
+            except (RuntimeError, IndexError, ValueError):
+                continue
+            if part.shape == outcome.shape and bool(in_support(law, part).all()):
+                return made
+        raise ValueError(f"It is not known how to make a target whose part is an outcome: {relation.of}")
+
     def pairs(self, raws: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Return raw outputs ``(n, width)`` and possible targets ``(n, *event)``: for each raw, samples and spread points."""
+        """Return raw outputs ``(n, *shape)`` and possible targets of the loss ``(n, ...)``: several for each raw.
+
+        They are samples of the law and points far and wide in its support; where the loss takes laws as targets, random ones.
+        """
+        relation = self.relation
+        if not self.learned and isinstance(relation, Expected) and relation.vector:
+            target = self.soft(count * len(raws), self.generator())
+            return raws.repeat(count, *[1] * len(self.shape)), target
         law = self.law(raws)
         found: list[Tensor] = []
         lacking: list[NotMeasured] = []
@@ -196,6 +293,31 @@ class Setting:
                 lacking.append(error)
         if not found:
             raise lacking[0]
-        target = torch.cat(found)
-        inside = in_support(law, target)
-        return raws.expand(len(target), *raws.shape)[inside], target[inside]
+        outcome = torch.cat(found)
+        inside = in_support(law, outcome)
+        raw, outcome = raws.expand(len(outcome), *raws.shape)[inside], outcome[inside]
+        return raw, self.blurred(self.targets(outcome))
+
+    def blurred(self, target: Tensor) -> Tensor:
+        """Return targets of which every third is a number between the outcomes, where the loss makes a law of it."""
+        if self.learned or not isinstance(self.relation, Expected) or not target.is_floating_point():
+            return target
+        between = torch.rand(target.shape, dtype=self.dtype, generator=self.generator())
+        if not is_law(self.relation.soft(between, self.outcomes)):
+            return target
+        return torch.where(torch.arange(len(target)) % 3 == 0, between, target)
+
+
+def is_law(soft: Tensor) -> bool:
+    """Return whether every vector holds probabilities."""
+    return bool((soft >= 0).all()) and bool(((soft.sum(-1) - 1).abs() <= LAW).all())
+
+
+def _far(lattice: Lattice, noise: Tensor) -> Tensor:
+    """Return points of a lattice, far out from its end, or from nought."""
+    steps = (2 * noise.abs()).exp().floor() - 1
+    if lattice.first > -torch.inf:
+        return lattice.at((lattice.first + steps).clamp(max=lattice.last))
+    if lattice.last < torch.inf:
+        return lattice.at(lattice.last - steps)
+    return lattice.at(steps * noise.sign())
