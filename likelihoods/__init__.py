@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from likelihoods.likelihood import NLL, Family, Likelihood
     from likelihoods.links import Link
     from likelihoods.losses import Loss, loss
+    from likelihoods.noise import Implied, implied
     from likelihoods.relations import (
         Affine,
         Exact,
@@ -45,6 +46,7 @@ _HOMES = {
     "likelihoods.links": ("Link",),
     "likelihoods.losses": ("Loss", "loss"),
     "likelihoods.catalog": ("entries", "find", "register", "unregister"),
+    "likelihoods.noise": ("Implied", "implied"),
     "likelihoods.relations": (
         "Affine",
         "Exact",
@@ -79,6 +81,7 @@ __all__ = [
     "Family",
     "Gibbs",
     "Hurdle",
+    "Implied",
     "Independent",
     "Joint",
     "Likelihood",
@@ -102,6 +105,7 @@ __all__ = [
     "find",
     "fixed",
     "from_loss",
+    "implied",
     "learned",
     "loss",
     "nn",
