@@ -10,7 +10,7 @@ from torch.distributions import Distribution
 
 from likelihoods.distributions.label_normalized import LabelNormalized
 from likelihoods.relations import NoLikelihood
-from likelihoods.verification.law import ask, not_applicable, worst
+from likelihoods.verification.law import NotMeasured, ask, not_applicable, worst
 from likelihoods.verification.quadrature import MASS, Mass, censored, mass, rule
 from likelihoods.verification.setting import Setting
 from likelihoods.verification.spaces import Continuum, Intervals, Lattice, Listed, Product, Space
@@ -30,7 +30,7 @@ def total_mass(setting: Setting) -> tuple[float, float, str]:
             totals = [censored(setting.law(raw), space.number, setting.dtype) for raw in raws]
             how = f"below, seen, between and above of {LAWS} laws"
         elif isinstance(space, Listed | Lattice) or (isinstance(space, Continuum) and not setting.event):
-            totals, how = [found.total for found in _masses(setting)], _how(space)
+            totals, how = [found.total for _, found in _masses(setting)], _how(space)
         else:
             totals = [float(rule(setting.law(raw), space, setting.dtype)[1].sum()) for raw in raws]
             how = f"cubature of {LAWS} laws"
@@ -45,7 +45,7 @@ def distribution_function(setting: Setting) -> tuple[float, float, str]:
     if isinstance(setting.law(setting.raws[0]), LabelNormalized):
         raise not_applicable("labels have no order")
     errors = []
-    for raw, found in zip(setting.raws[:LAWS], _masses(setting), strict=True):
+    for raw, found in _masses(setting):
         with torch.no_grad():
             errors.append(worst(ask(setting.law(raw), "cdf", found.points) - found.below))
     return worst(torch.tensor(errors, dtype=torch.float64)), MASS, _how(setting.space)
@@ -113,6 +113,17 @@ def _how(space: Space) -> str:
 
 
 @lru_cache(maxsize=1)  # two claims of a setting need them
-def _masses(setting: Setting) -> list[Mass]:
+def _masses(setting: Setting) -> list[tuple[Tensor, Mass]]:
+    """Return raw outputs with the masses of their laws, passing over laws that are too near to an end of the support."""
+    found: list[tuple[Tensor, Mass]] = []
+    lacking: NotMeasured | None = None
     with torch.no_grad():
-        return [mass(setting.law(raw), setting.space, setting.dtype) for raw in setting.raws[:LAWS]]
+        for raw in setting.raws:
+            try:
+                found.append((raw, mass(setting.law(raw), setting.space, setting.dtype)))
+            except NotMeasured as error:
+                lacking = error
+            if len(found) == LAWS:
+                return found
+    assert lacking is not None
+    raise lacking

@@ -14,7 +14,7 @@ from likelihoods.verification.quadrature import FIRST, LAST, rule
 from likelihoods.verification.setting import Setting
 from likelihoods.verification.spaces import Continuum, Intervals, Lattice, Listed, Product, Space
 
-SAMPLES, COUNTED = 20_000, 5_000  # of a continuum, and of outcomes that are counted
+SAMPLES, COUNTED = 10_000, 5_000  # of a continuum, and of outcomes that are counted
 MISS = 1e-9  # chance that a right sampler fails, for each of the LAWS
 SIGMAS = 7.0  # normal and Poisson counts stray further than this with a chance near MISS
 COMMON = 25.0  # expected count from which a value has a bin of its own; the others share one
