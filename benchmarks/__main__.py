@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-NAMES = ("losses", "distributions", "choice")
+NAMES = ("losses", "nn", "distributions", "choice")
 
 
 def main() -> None:

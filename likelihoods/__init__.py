@@ -9,14 +9,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from likelihoods import catalog, distributions, divergences, nn, special, targets
+    from likelihoods import catalog, distributions, divergences, embeddings, nn, special, targets
     from likelihoods.assumed import Assumed, from_loss
     from likelihoods.catalog import entries, find, register, unregister
     from likelihoods.combinators import Censored, Discretized, Hurdle, Mixture, Truncated, ZeroInflated
     from likelihoods.energy import Energy
+    from likelihoods.evidential import Evidential
     from likelihoods.likelihood import NLL, Family, Likelihood
     from likelihoods.links import Link
     from likelihoods.losses import Loss, loss
+    from likelihoods.noise import Implied, implied
     from likelihoods.relations import (
         Affine,
         Exact,
@@ -38,11 +40,13 @@ __version__ = "0.1.0"
 _HOMES = {
     "likelihoods.combinators": ("Censored", "Discretized", "Hurdle", "Mixture", "Truncated", "ZeroInflated"),
     "likelihoods.energy": ("Energy",),
+    "likelihoods.evidential": ("Evidential",),
     "likelihoods.assumed": ("Assumed", "from_loss"),
     "likelihoods.likelihood": ("NLL", "Family", "Likelihood"),
     "likelihoods.links": ("Link",),
     "likelihoods.losses": ("Loss", "loss"),
     "likelihoods.catalog": ("entries", "find", "register", "unregister"),
+    "likelihoods.noise": ("Implied", "implied"),
     "likelihoods.relations": (
         "Affine",
         "Exact",
@@ -61,7 +65,7 @@ _HOMES = {
     "likelihoods.verification": ("verify",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = ("catalog", "distributions", "divergences", "nn", "special", "targets")
+_MODULES = ("catalog", "distributions", "divergences", "embeddings", "nn", "special", "targets")
 
 __all__ = [
     "NLL",
@@ -71,11 +75,13 @@ __all__ = [
     "Choice",
     "Discretized",
     "Energy",
+    "Evidential",
     "Exact",
     "Expected",
     "Family",
     "Gibbs",
     "Hurdle",
+    "Implied",
     "Independent",
     "Joint",
     "Likelihood",
@@ -94,10 +100,12 @@ __all__ = [
     "choose",
     "distributions",
     "divergences",
+    "embeddings",
     "entries",
     "find",
     "fixed",
     "from_loss",
+    "implied",
     "learned",
     "loss",
     "nn",

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.distributions import biject_to, constraints
 
 from likelihoods.catalog import find, register
-from likelihoods.distributions.numeric import Improper, Numeric
+from likelihoods.distributions.numeric import Improper, Numeric, check_interval
 from likelihoods.energy import Energy, Unnormalised
 from likelihoods.functionals import Functional
 from likelihoods.likelihood import Likelihood
@@ -53,6 +53,7 @@ class Assumed(Unnormalised):
     ) -> None:
         super().__init__()
         self.loss, self.location, self.support, self.link = loss, location, support, find_link(link)
+        self._edges: dict[int, Tensor] = {}
         self.temperature: Source = as_source(temperature)("temperature", constraints.positive)
         self.scale: Source = as_source(scale)("scale", constraints.positive)
 
@@ -60,12 +61,20 @@ class Assumed(Unnormalised):
         """Return the law for each row of raw, ``(..., 1)``."""
         loc = self.link.forward(raw.squeeze(-1))
         temperature, scale = self.temperature(raw), self.scale(raw)
-        return Numeric(self.loss, loc, temperature, scale, location=self.location, support=self.support)
+        if not self.location:
+            return Numeric(self.loss, loc, temperature, support=self.support)
+        # the panels of one temperature are good for those near it: a training step need not look for them again
+        near = round(math.log2(float(torch.as_tensor(temperature).detach())))
+        law = Numeric(self.loss, loc, temperature, scale, location=True, edges=self._edges.get(near))
+        self._edges[near] = law.edges
+        return law
 
     def energy_of(self, raw: Tensor, target: Tensor) -> Tensor:
         """Return the loss divided by the temperature, ``(...)``."""
         scale = self.scale(raw)
-        return self.loss(self.link.forward(raw.squeeze(-1)) / scale, target / scale) / self.temperature(raw)
+        loss: Tensor = self.loss(self.link.forward(raw.squeeze(-1)) / scale, target / scale)
+        temperature: Tensor = self.temperature(raw)
+        return loss / temperature
 
     def learn(self, *names: str) -> Assumed:
         """Return a copy in which the temperature or the scale is learned, starting at its present value."""
@@ -123,6 +132,8 @@ def from_loss(
     >>> row.likelihood()(torch.zeros(2)).cdf(torch.zeros(2))
     tensor([0.5000, 0.5000])
     """
+    if labels is None:
+        check_interval(support)
     called = name or _name(loss)
     sentence = assumption or f"The target has a density in proportion to exp(-{called}(f, y))."
     support_given = support

@@ -17,6 +17,7 @@ from likelihoods.distributions.label_normalized import OneOf
 from likelihoods.distributions.supports import Intervals, Window
 from likelihoods.sources import Fixed, Source, as_source, learned
 
+Piece = tuple[str, "Likelihood", Any, Tensor | None]
 EMPTY = "The batch is empty, so its mean is 0/0. Skip empty batches, or use reduction='sum'."
 
 
@@ -98,14 +99,30 @@ class Likelihood(nn.Module, abc.ABC):
         raise ValueError(self._mismatch(raw, target))
 
     def rows(self, target: Any) -> torch.Size:
-        """Return the shape that raw must have before its last axis; a likelihood with structured targets says it anew."""
-        shape: torch.Size = target.shape[: target.dim() - self.rank + self.shared]
-        return shape
+        """Return the shape that raw must have before its last axis, which all pieces of a target must agree about.
+
+        Raises:
+            ValueError: they do not.
+        """
+        shapes = {name: part.rows(piece) for name, part, piece, _ in self._pieces(target)}
+        if not shapes:
+            shape: torch.Size = target.shape[: target.dim() - self.rank + self.shared]
+            return shape
+        if len(set(shapes.values())) > 1:
+            text = ", ".join(f"{name!r} {tuple(shape)}" for name, shape in shapes.items())
+            raise ValueError(f"The targets differ in their number of rows: {text}. (Nothing is broadcast.)")
+        return next(iter(shapes.values()))
+
+    def _pieces(self, target: Any, raw: Tensor | None = None, *, values: bool = False) -> list[Piece]:
+        """Return the pieces of a target that is more than one tensor: name, likelihood, target and raw output of each.
+
+        A hook: a likelihood that has pieces says which, after its own check of what holds them together: with ``values``
+        of their values, without it (each time that a log-density is asked for) of their shapes alone.
+        """
+        return []
 
     def check(self, target: Any, raw: Tensor | None = None) -> None:
         """Check that every target is possible; meant to be called once for a data set, before training.
-
-        A likelihood with structured targets asks its parts.
 
         Args:
             target: any shape.
@@ -114,6 +131,14 @@ class Likelihood(nn.Module, abc.ABC):
         Raises:
             ValueError: a target is outside the support; the message names the first one and counts them.
         """
+        pieces = self._pieces(target, raw, values=True)
+        for name, part, piece, piece_raw in pieces:
+            try:
+                part.check(piece, piece_raw)
+            except ValueError as error:
+                raise ValueError(f"{name!r}: {error}" if name else str(error)) from None
+        if pieces:
+            return
         bad = ~self._possible(target, raw)
         if bool(bad.any()):
             refuse(bad, target, f"in {self._support_text(raw, target)}")
@@ -131,12 +156,13 @@ class Likelihood(nn.Module, abc.ABC):
             if raw is not None:
                 return self.forward(raw)
             width = max(2, classes) if self.width is None else self.width  # of directions one is too few
+            zeros = next(self.parameters(), torch.zeros(())).new_zeros((*[1] * self.shared, width))
             for value in (0.0, 1.0):  # a link may leave a parameter no room at 0
                 try:
-                    return self.forward(torch.full((*[1] * self.shared, width), value))
+                    return self.forward(zeros + value)
                 except ValueError:
                     continue
-            return self.forward(torch.full((*[1] * self.shared, width), 0.5))
+            return self.forward(zeros + 0.5)
 
     def _size(self, target: Tensor) -> int:
         """Return how many raw scalars stand for the target where any number would do: a vector's length, or the classes."""
@@ -145,9 +171,11 @@ class Likelihood(nn.Module, abc.ABC):
         return int(target.max()) + 1 if self.width is None and target.numel() else 1
 
     def _support_text(self, raw: Tensor | None, target: Tensor | None = None) -> str:
-        if raw is None and self.width is None and self.rank == self.shared:
-            return "0, 1, 2, …"
-        return describe_support(self._probe(raw, 2 if target is None else self._size(target)).support)
+        support = self._probe(raw, 2 if target is None else self._size(target)).support
+        inner = support.base_constraint if isinstance(support, constraints.independent) else support
+        if raw is None and self.width is None and isinstance(inner, constraints.integer_interval):
+            return "0, 1, 2, …"  # classes, of which nobody has said how many there are
+        return describe_support(support)
 
     def _wanted(self, raw: Tensor) -> str:
         width = "any number of" if self.width is None else self.width

@@ -101,7 +101,8 @@ def _unit(x: Tensor) -> Tensor:
     largest = x.detach().abs().amax(-1, keepdim=True)
     none = largest < torch.finfo(x.dtype).smallest_normal
     scaled = torch.where(none, x + 1.0, x / torch.where(none, 1.0, largest))  # the squares must not overflow
-    return scaled / scaled.norm(dim=-1, keepdim=True)
+    length: Tensor = scaled.norm(dim=-1, keepdim=True)
+    return scaled / length
 
 
 def _unit_inverse(y: Tensor) -> Tensor:

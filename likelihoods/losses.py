@@ -73,8 +73,8 @@ class Loss(nn.Module):
         self._classes = indices and not vector and not part
         support = None if vector else law.support
         # a vector of integers (an order, a string of labels) is nothing else, in whichever dtype it comes
-        integers = support is not None and support.is_discrete and support.event_dim > 0
-        self._numbers = vector or not (indices or part or integers)
+        self._integers = support is not None and support.is_discrete and support.event_dim > 0
+        self._numbers = vector or not (indices or part or self._integers)
 
     @property
     def likelihood(self) -> Likelihood:
@@ -159,6 +159,8 @@ class Loss(nn.Module):
         outcome = self.relation.outcome(target)
         if not (self._model.width == 1 and raw.shape == outcome.shape):
             raw = self._model.align(raw, outcome)
+        if self._integers and not target.is_floating_point():
+            target = target.to(torch.promote_types(raw.dtype, torch.float32))  # half precision has too few integers
         if target.is_floating_point() and target.dtype != raw.dtype:
             dtype = torch.promote_types(raw.dtype, target.dtype)
             raw, target = raw.to(dtype), target.to(dtype)

@@ -69,7 +69,7 @@ class Affine(OfTarget):
     """loss = scale * NLL + offset.
 
     Attributes:
-        scale: a positive number, or a function of the target that looks at its shape alone.
+        scale: a positive number, or a function of the target that looks at its shape alone; it may give one for each target.
         offset: a number, or a function of the target; it never depends on the prediction. A function's docstring is its
             formula.
         share: what each target adds to the number by which the conventional mean divides; None where that is 1.
@@ -78,7 +78,7 @@ class Affine(OfTarget):
     'loss = NLL - 0.5'
     """
 
-    scale: float | Callable[[Tensor], float] = 1.0
+    scale: float | Callable[[Tensor], float | Tensor] = 1.0
     offset: float | Callable[[Tensor], Tensor] = 0.0
     share: Callable[[Tensor], Tensor] | None = None
     proper: ClassVar[str] = "proper: the log score of a law, but for constants"
@@ -90,7 +90,7 @@ class Affine(OfTarget):
     def of(self, nll: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each target, given its negative log-likelihood in nats."""
         scale = self.scale(target) if callable(self.scale) else self.scale
-        scaled = nll if scale == 1.0 else scale * nll
+        scaled = nll if isinstance(scale, float) and scale == 1.0 else scale * nll
         if callable(self.offset):
             return scaled + self.offset(target)
         return scaled if self.offset == 0.0 else scaled + self.offset

@@ -17,13 +17,12 @@ def _bounded(x: Tensor) -> Tensor:
 
 
 def _nonzero(a: Tensor) -> Tensor:
-    """Return a, and for 0 a number so small that log(1 + a·z) / a rounds to its limit z."""
-    return a + (a == 0).to(a.dtype) * (1e-100 if a.dtype == torch.float64 else 1e-22)
+    """Return a, and 1 for 0, where a formula divides by a that does not hold there."""
+    return a + (a == 0).to(a.dtype)
 
 
 def _log1p_by(z: Tensor, a: Tensor) -> Tensor:
-    a = _nonzero(a)
-    return _bounded(a * z).log1p_().div_(a)
+    return torch.where(a == 0, z, _bounded(a * z).log1p_().div_(_nonzero(a)))
 
 
 FLAT = 0.01  # x below which slopes at 0 are summed as series

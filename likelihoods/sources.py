@@ -153,8 +153,8 @@ class Fixed(Source):
     def __init__(self, value: float | tuple[float, ...] | Tensor) -> None:
         super().__init__()
         self.width = 0
-        if isinstance(value, Tensor):
-            self.register_buffer("value", value)
+        if isinstance(value, Tensor):  # no state, as a number is none: it comes back with the code
+            self.register_buffer("value", value, persistent=False)
         else:  # Python numbers take raw's dtype when they meet; as a float32 buffer they would lose digits in .double()
             self.value = tuple(map(float, value)) if isinstance(value, tuple) else float(value)
 

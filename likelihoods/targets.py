@@ -12,9 +12,10 @@ from torch.distributions import Distribution
 
 from likelihoods import distributions
 from likelihoods.combinators import known_width
+from likelihoods.distributions.elements import Elements
 from likelihoods.distributions.joint import check_names, check_optional
 from likelihoods.distributions.weighted import split
-from likelihoods.likelihood import Likelihood
+from likelihoods.likelihood import Likelihood, Piece
 
 
 @final
@@ -67,8 +68,7 @@ class Independent(Likelihood):
         law: Any = self.base.distribution(raw)
         rows = raw.shape[: raw.dim() - 1 - self.base.shared]
         law = law if law.batch_shape == rows else law.expand(rows)
-        event: Distribution = law.to_event(self.dims if self.sizes is None else len(self.sizes))
-        return event
+        return Elements(law, self.dims if isinstance(self.dims, int) else len(self.dims))
 
     def learn(self, *names: str) -> Independent:
         """Return a copy in which the base's named constant parameters are learned."""
@@ -113,11 +113,18 @@ class Weighted(Likelihood):
 
     def distribution(self, raw: Tensor) -> distributions.Weighted:
         """Return the power likelihood for each row of raw."""
-        return distributions.Weighted(self.base.distribution(raw), self.weight)
+        weight = self.weight.to(raw.dtype) if isinstance(self.weight, Tensor) else self.weight
+        return distributions.Weighted(self.base.distribution(raw), weight)
 
-    def rows(self, target: Any) -> torch.Size:
-        """Return the shape that raw must have before its last axis."""
+    def _pieces(self, target: Any, raw: Tensor | None = None, *, values: bool = False) -> list[Piece]:
+        """Return the value, after a check of the weights: of their signs, or of their number."""
         value, weight = split(self.weight, target)
+        if values:
+            if not bool((torch.as_tensor(weight) >= 0).all()):
+                raise ValueError(
+                    "A weight is negative or missing (NaN); weights are not negative: 0 leaves a target out."
+                )
+            return [("", self.base, value, raw)]
         rows = self.base.rows(value)
         batch = rows[: len(rows) - self.shared]
         shape = weight.shape if isinstance(weight, Tensor) else torch.Size()
@@ -127,14 +134,7 @@ class Weighted(Likelihood):
                 f"The weights have shape {tuple(shape)}, and the targets are {tuple(batch)} in number: give one weight a "
                 f"target. (Nothing is broadcast.)"
             )
-        return rows
-
-    def check(self, target: Any, raw: Tensor | None = None) -> None:
-        """Check that every target is possible, and that no weight is negative or missing."""
-        value, weight = split(self.weight, target)
-        if not bool((torch.as_tensor(weight) >= 0).all()):
-            raise ValueError("A weight is negative or missing (NaN); weights are not negative: 0 leaves a target out.")
-        self.base.check(value, raw)
+        return [("", self.base, value, raw)]
 
     def learn(self, *names: str) -> Weighted:
         """Return a copy in which the base's named constant parameters are learned."""
@@ -198,31 +198,21 @@ class Joint(Likelihood):
         laws = {name: part.distribution(piece) for (name, part), piece in zip(self.each(), pieces, strict=True)}
         return distributions.Joint(laws, self.optional)
 
-    def rows(self, target: Any) -> torch.Size:
-        """Return the shape that raw must have before its last axis, which all targets must agree about."""
+    def _pieces(self, target: Any, raw: Tensor | None = None, *, values: bool = False) -> list[Piece]:
+        """Return the targets that are there, by name; with ``values`` without the rows in which an optional one is missing."""
         check_names(self.names, self.optional, target)
-        shapes = {name: part.rows(target[name]) for name, part in self.each() if name in target}
-        if len(set(shapes.values())) > 1:
-            text = ", ".join(f"{name!r} {tuple(shape)}" for name, shape in shapes.items())
-            raise ValueError(f"The targets differ in their number of rows: {text}. (Nothing is broadcast.)")
-        return next(iter(shapes.values()))
-
-    def check(self, target: Any, raw: Tensor | None = None) -> None:
-        """Check that every target is possible, name by name."""
-        check_names(self.names, self.optional, target)
-        pieces = [None] * len(self.names) if raw is None else list(raw.split(self.widths, -1))
-        for (name, part), piece in zip(self.each(), pieces, strict=True):
+        raws = [None] * len(self.names) if raw is None else list(raw.split(self.widths, -1))
+        pieces: list[Piece] = []
+        for (name, part), piece in zip(self.each(), raws, strict=True):
             if name not in target:
                 continue
             value = target[name]
-            if name in self.optional and value.is_floating_point():
+            if values and name in self.optional and value.is_floating_point():
                 known = ~value.isnan()
                 known = known.flatten(known.dim() - part.rank).any(-1) if part.rank else known
                 value, piece = value[known], None if piece is None else piece[known]
-            try:
-                part.check(value, piece)
-            except ValueError as error:
-                raise ValueError(f"{name!r}: {error}") from None
+            pieces.append((name, part, value, piece))
+        return pieces
 
     def learn(self, *names: str) -> Joint:
         """Return a copy in which the named constant parameters of every part are learned."""

@@ -107,6 +107,16 @@ def test_the_simplest_of_the_tied_is_recommended():
     assert "Not distinguishable from it on these data" in choice.verdict
 
 
+def test_zeros_and_ones_are_given_a_law_of_zeros_and_ones():
+    """A rounded density on [0, 1] can give the same masses, with as many numbers fitted."""
+    rng = np.random.default_rng(19)
+    X = rng.normal(size=(200, 1))
+    y = (rng.uniform(size=200) < 1 / (1 + np.exp(-2 * X[:, 0]))).astype(float)
+    choice = choose(X, y, ["continuous_bernoulli", "bce_with_logits", "beta"])
+    assert choice.best == "bce_with_logits"
+    assert "continuous_bernoulli" in choice.tied
+
+
 def test_scores_are_the_held_out_log_density_in_the_targets_own_unit():
     rng = np.random.default_rng(2)
     X = rng.normal(size=(400, 1))
@@ -204,6 +214,21 @@ def test_a_constant_target_recommends_nothing():
     assert "No loss can be recommended" in str(choice)
     with pytest.raises(ValueError, match="every candidate is flagged"):
         choice.loss()
+
+
+def test_a_constant_count_recommends_nothing_either():
+    choice = choose(np.random.default_rng(8).normal(size=(40, 1)), np.ones(40), ["poisson_nll", "negative_binomial"])
+    assert choice.best is None
+    assert all("constant" in scored.flags[0] for scored in choice.ranking)
+
+
+def test_a_law_at_its_limit_ties_with_the_simpler_one():
+    rng = np.random.default_rng(18)
+    X = rng.normal(size=(300, 1))
+    choice = choose(X, rng.binomial(12, 0.5 + 0.1 * np.tanh(X[:, 0])), ["negative_binomial", "poisson_nll"])
+    assert choice.best == "poisson_nll"
+    assert choice.tied == ["poisson_nll", "negative_binomial"]
+    assert choice.table["behind"].abs().max() < 1e-6
 
 
 def test_an_unbounded_density_is_never_first():

@@ -189,6 +189,45 @@ def test_a_density_on_a_constant_target_is_unbounded(family):
     assert "without bound as scale" in result.unbounded
 
 
+@pytest.mark.parametrize(
+    ("wide", "narrow", "targets"),
+    [
+        (
+            lk.Family(D.StudentT, df=lk.learned(4.0), loc=lk.predicted(), scale=lk.learned()),
+            lk.Family(D.Normal, loc=lk.predicted(), scale=lk.learned()),
+            lambda rng, x: x + rng.uniform(-1, 1, size=200),
+        ),
+        (
+            lk.Family(D.Huber, loc=lk.predicted(), scale=lk.learned(), delta=lk.learned()),
+            lk.Family(D.Normal, loc=lk.predicted(), scale=lk.learned()),
+            lambda rng, x: x + rng.uniform(-1, 1, size=200),
+        ),
+        (
+            lk.Family(D.NegativeBinomial, mean=lk.predicted("log"), dispersion=lk.learned()),
+            lk.Family(D.Poisson, rate=lk.predicted("log")),
+            lambda rng, x: rng.binomial(20, 0.5 + 0.1 * np.tanh(x)).astype(float),
+        ),
+    ],
+    ids=["student_t", "huber", "negative_binomial"],
+)
+def test_a_law_whose_best_fit_is_its_limit_is_the_simpler_law(wide, narrow, targets):
+    """Light tails and underdispersed counts: the parameter that allows for more than the simpler law runs to its end."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=200)
+    X, y = torch.from_numpy(x[:, None]), torch.from_numpy(targets(rng, x))
+    one, other = fit(wide, X, y), fit(narrow, X, y)
+    assert one.converged
+    assert one.unbounded == ""
+    assert one.iterations < 50
+    assert one.nll == pytest.approx(other.nll, abs=1e-6)
+    np.testing.assert_allclose(one.coefficients[:, 0], other.coefficients[:, 0], atol=1e-4)
+    heavy = X[:, 0] + torch.from_numpy(rng.standard_t(2.0, size=200)) if y.min() < 0 else y * 5.0
+    again = fit(wide, X, heavy, one)  # from the limit it finds back
+    assert again.converged
+    assert again.nll == pytest.approx(fit(wide, X, heavy).nll, abs=1e-9)
+    assert again.nll < fit(narrow, X, heavy).nll - 0.01
+
+
 def test_separated_classes_are_said_to_be():
     X = double(np.r_[np.linspace(-2, -1, 20), np.linspace(1, 2, 20)][:, None])
     y = double(np.r_[np.zeros(20), np.ones(20)])

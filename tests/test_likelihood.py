@@ -1,6 +1,7 @@
 """Families, sources, links, and training in nats."""
 
 import copy
+import inspect
 import math
 import pickle
 
@@ -377,3 +378,29 @@ def test_a_row_that_claims_too_little_is_refused(docstring, keywords, message):
     row.__doc__ = docstring
     with pytest.raises(ValueError, match=message):
         lk.register(**{"elicits": "mean", "reference": "x"} | keywords)(row)
+
+
+def test_nothing_concrete_is_overridden():
+    """Every likelihood is final and gives only what the base class leaves open: its abstract methods and one hook."""
+    import likelihoods.combinators
+    import likelihoods.targets  # noqa: F401
+
+    def leaves(c):
+        below = [leaf for each in c.__subclasses__() for leaf in leaves(each)]
+        assert not below or inspect.isabstract(c), c
+        return below or [c]
+
+    classes = [c for c in leaves(lk.Likelihood) if c.__module__.startswith("likelihoods.")]
+    assert {"Family", "Mixture", "Joint", "Weighted", "Independent"} <= {c.__name__ for c in classes}
+    for c in classes:
+        assert getattr(c, "__final__", False), c
+        inherited = {name for name, value in vars(lk.Likelihood).items() if callable(value) and name != "__init__"}
+        assert inherited & set(vars(c)) <= {*lk.Likelihood.__abstractmethods__, "_pieces"}, c
+
+
+def test_a_double_likelihood_is_asked_for_its_support_in_double():
+    family = lk.Family(D.InverseGaussian, mean=lk.predicted("log"), concentration=lk.learned())
+    likelihood = lk.Discretized(family, step=1.0).double()
+    with pytest.raises(ValueError, match="row 1, is 0.5"):
+        likelihood.check(torch.tensor([1.0, 0.5], dtype=torch.float64))
+    assert likelihood._probe().mean.dtype == torch.float64

@@ -179,9 +179,12 @@ def test_every_row_has_the_attributes_of_the_design():
         assert loss.assumption == entry.assumption
         assert loss.assumption.endswith(".")
         assert isinstance(loss.relation, lk.Relation)
+        if isinstance(loss.relation, lk.NoLikelihood):
+            with pytest.raises(lk.NoLikelihoodError):
+                loss.likelihood  # noqa: B018
+            continue
         assert isinstance(loss.likelihood, lk.Likelihood)
-        raw = torch.full((3, loss.likelihood.width), 0.5)
-        assert loss.likelihood(raw).batch_shape == (3,)
+        assert loss.likelihood(ordinary(loss, 3)[0].float()).batch_shape == (3,)
 
 
 # Bad input
@@ -327,21 +330,30 @@ def test_negative_variance_is_an_error():
 # Whole
 
 
+def ordinary(loss, rows):
+    """Return raw output and a possible target of a loss, in float64."""
+    model, relation = loss._model, loss.relation
+    raw = torch.rand(rows, *[4] * max(model.shared - 1, 0), model.width or 4, dtype=torch.float64) * 0.8 + 0.1
+    if isinstance(relation, lk.Expected) and relation.vector:
+        return raw, torch.rand_like(raw).softmax(-1)
+    if model.rank:
+        return (raw if model.width is None else raw.expand(*raw.shape[:-1], 4)), torch.ones(*raw.shape[:-1], 4).double()
+    return raw, torch.ones(rows, dtype=torch.long if loss._classes else torch.float64)
+
+
 @pytest.mark.parametrize("entry", list(lk.entries()), ids=lambda entry: entry.name)
 def test_pickle_deepcopy_compile_and_vmap(entry):
     loss = lk.loss(entry.name, reduction="none", **entry.examples[-1])
-    width = loss.likelihood.width or 3
-    raw = torch.rand(5, width, dtype=torch.float64) * 0.8 + 0.1
-    target = torch.ones(5, dtype=torch.long if loss._classes else torch.float64)
+    raw, target = ordinary(loss, 5)
     value = loss(raw, target)
     assert torch.equal(pickle.loads(pickle.dumps(loss))(raw, target), value)
     assert torch.equal(copy.deepcopy(loss)(raw, target), value)
-    for path in (loss, loss.derived, loss.nll):
+    for path in (loss, loss.derived, *([] if isinstance(loss.relation, lk.NoLikelihood) else [loss.nll])):
         expected = path(raw, target)
         torch._dynamo.reset()
         compiled = torch.compile(path, fullgraph=True, backend="eager")
         torch.testing.assert_close(compiled(raw, target), expected, rtol=1e-12, atol=1e-12)
-        mapped = torch.func.vmap(path)(raw.expand(2, 5, width), target.expand(2, 5))
+        mapped = torch.func.vmap(path)(raw.expand(2, *raw.shape), target.expand(2, *target.shape))
         torch.testing.assert_close(mapped, expected.expand(2, 5), rtol=1e-12, atol=1e-12)
     assert not loss.state_dict()
     assert entry.name in repr(loss)

@@ -1,18 +1,52 @@
 """The rows of the table, by the space in which the target lives; importing this module fills the table."""
 
-from likelihoods.catalog import binary, category, count, deviance, interval, positive, real
+from likelihoods.catalog import (
+    asymmetric,
+    binary,
+    category,
+    count,
+    deviance,
+    direction,
+    embedding,
+    heteroscedastic,
+    interval,
+    margin,
+    multi_label,
+    ordered,
+    output,
+    positive,
+    ranking,
+    real,
+    robust,
+    sequence,
+    soft,
+    survival,
+)
 from likelihoods.registry import entries, find, register, unregister
 
 __all__ = [
+    "asymmetric",
     "binary",
     "category",
     "count",
     "deviance",
+    "direction",
+    "embedding",
     "entries",
     "find",
+    "heteroscedastic",
     "interval",
+    "margin",
+    "multi_label",
+    "ordered",
+    "output",
     "positive",
+    "ranking",
     "real",
     "register",
+    "robust",
+    "sequence",
+    "soft",
+    "survival",
     "unregister",
 ]

@@ -75,7 +75,7 @@ def negative_binomial(dispersion: float = 1.0) -> Likelihood:
     compare=False,  # negative_binomial at a dispersion of 1
 )
 def geometric() -> Likelihood:
-    """The target counts the failures before the first success, or the whole steps that something lasts, exp(prediction) on average.
+    """The target counts the failures before the first success, or the whole steps that a thing lasts, exp(prediction) on average.
 
     Use it for durations in whole steps that have no memory. It is negative_binomial with a dispersion of 1, and elicits the
     mean of any non-negative target.
@@ -156,7 +156,7 @@ def zero_inflated_poisson() -> Likelihood:
 
 @register(
     elicits="share of zeros, at least the base's, and mean",
-    reference="Greene (1994), NYU Stern working paper EC-94-10, https://ssrn.com/abstract=1293115; Lambert (1992), doi:10.2307/1269547",
+    reference="Greene (1994), NYU Stern paper EC-94-10, https://ssrn.com/abstract=1293115; Lambert (1992), doi:10.2307/1269547",
     examples=({}, {"dispersion": 0.2}),
     aliases=("zinb", "ZINBLoss", "zero_inflated_negative_binomial_nll"),
     formula="-log(σ(g) + σ(-g) NB(0)) where y = 0, -log σ(-g) - log NB(y) beyond, NB as negative_binomial, (g, f) = raw",

@@ -30,14 +30,14 @@ def saturated(target: Tensor, likelihood: Likelihood, scale: float, at_zero: flo
 
 def _deviance(likelihood: Likelihood, scale: float, at_zero: float = 0.0) -> Affine:
     offset = partial(saturated, likelihood=likelihood, scale=scale, at_zero=at_zero)
-    offset.__doc__ = f"{scale:.6g} log p(y; mean = y)"  # type: ignore[attr-defined]  # a partial has a docstring of its own
+    offset.__doc__ = f"{scale:.6g} log p(y; mean = y)"  # a partial has a docstring of its own
     return Affine(scale, offset)
 
 
 def check_power(row: str, power: float) -> None:
     """Raise ValueError unless 1 < power < 2; the message names the row of the law with the power that was given."""
     if not 1 < power < 2:
-        others = {
+        others: dict[float, str] = {
             0: "0 is the squared error: write loss('mse')",
             1: "1 is Poisson's: write loss('poisson_nll') or loss('poisson_deviance')",
             2: "2 is the gamma law's: write loss('gamma') or loss('gamma_deviance')",

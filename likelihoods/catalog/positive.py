@@ -41,7 +41,7 @@ def gamma(concentration: float = 1.0) -> Likelihood:
     compare=False,  # gamma and weibull have it among theirs
 )
 def exponential_nll() -> Likelihood:
-    """The target is the waiting time for an event that comes at any moment with the same chance, after exp(prediction) on average.
+    """The target is the waiting time for an event that comes at any moment with equal chance, after exp(prediction) on average.
 
     Use it for times without memory; gamma and weibull have one parameter more, which says whether the chance rises or falls
     with the time waited. It elicits the mean. (AdaBoost's exponential loss is another: it has labels of -1 and 1.)
@@ -86,7 +86,7 @@ def log_normal(scale: float = 1.0) -> Likelihood:
 @register(
     elicits="power mean",
     reference="Johnson, Kotz and Balakrishnan (1994), Continuous Univariate Distributions 1, chapter 21",
-    examples=({}, {"concentration": 0.7}, {"concentration": 3.0}),
+    examples=({}, {"concentration": 0.7}, {"concentration": 1.5}),
     aliases=("weibull_nll", "WeibullLoss", "weibull_regression"),
     formula="exp(k (log y - f)) - k (log y - f) - log k + log y, k = concentration",
     nuisance=("concentration",),
@@ -109,7 +109,7 @@ def tweedie_offset(target: Tensor, power: float, dispersion: float) -> Tensor:
 def _tweedie_relation(power: float, dispersion: float) -> Affine:
     check_power("tweedie", power)
     offset = partial(tweedie_offset, power=power, dispersion=dispersion)
-    offset.__doc__ = f"{dispersion:g} log a(y), 0 at y = 0"  # type: ignore[attr-defined]
+    offset.__doc__ = f"{dispersion:g} log a(y), 0 at y = 0"
     return Affine(dispersion, offset)
 
 
@@ -136,7 +136,7 @@ def tweedie(power: float = 1.5, dispersion: float = 1.0) -> Likelihood:
 
 @register(
     elicits="share of zeros and mean",
-    reference="Duan, Manning, Morris and Newhouse (1983), doi:10.1080/07350015.1983.10509330",
+    reference="Duan, Manning, Morris, Newhouse (1983), doi:10.1080/07350015.1983.10509330",
     examples=({}, {"concentration": 3.0}),
     aliases=("zero_inflated_gamma", "two_part_gamma", "zig", "delta_gamma"),
     formula="-log σ(g) where y = 0, -log σ(-g) + gamma's beyond, (g, f) = raw",
@@ -155,7 +155,7 @@ def hurdle_gamma(concentration: float = 1.0) -> Likelihood:
 
 @register(
     elicits="share of zeros and geometric mean of the others",
-    reference="Duan, Manning, Morris and Newhouse (1983), doi:10.1080/07350015.1983.10509330; Aitchison (1955), doi:10.2307/2281175",
+    reference="Duan, Manning, Morris, Newhouse (1983), doi:10.1080/07350015.1983.10509330; Aitchison (1955), doi:10.2307/2281175",
     examples=({}, {"scale": 0.3}),
     aliases=("zero_inflated_log_normal", "ziln", "ZILNLoss", "two_part_log_normal", "delta_log_normal"),
     formula="-log σ(g) where y = 0, -log σ(-g) + log_normal's beyond, (g, f) = raw",

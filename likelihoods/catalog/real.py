@@ -1,4 +1,4 @@
-"""Losses of a real target."""
+"""Losses of a real target whose noise is the same everywhere and falls alike on both sides."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import math
 from likelihoods.distributions import Huber, HyperbolicSecant, Laplace, Normal, StudentT
 from likelihoods.distributions.huber import huber_log_normalizer
 from likelihoods.likelihood import Family, Likelihood
-from likelihoods.links import variance
 from likelihoods.registry import register
-from likelihoods.relations import Affine, Exact
+from likelihoods.relations import Affine
 from likelihoods.sources import predicted
 
 ROOT_HALF = math.sqrt(0.5)
@@ -29,6 +28,8 @@ ROOT_HALF = math.sqrt(0.5)
         "gaussian",
         "normal",
         "quadratic",
+        "regression_l2",
+        "reg:squarederror",
     ),
     formula="(f - y)²",
     nuisance=("scale",),
@@ -48,7 +49,16 @@ def mse(scale: float = ROOT_HALF) -> Likelihood:
     reference="Laplace (1774); Koenker and Bassett (1978), doi:10.2307/1913643",
     relation=lambda scale: Affine(scale, -scale * math.log(2 * scale)),
     examples=({}, {"scale": 0.3}, {"scale": 4.0}),
-    aliases=("L1Loss", "mae", "absolute_error", "mean_absolute_error", "laplace", "least_absolute_deviations"),
+    aliases=(
+        "L1Loss",
+        "mae",
+        "absolute_error",
+        "mean_absolute_error",
+        "laplace",
+        "least_absolute_deviations",
+        "regression_l1",
+        "reg:absoluteerror",
+    ),
     formula="|f - y|",
     nuisance=("scale",),
 )
@@ -114,24 +124,6 @@ def log_cosh() -> Likelihood:
     Use it as a smooth huber that has no threshold to set. The scale is 1: give targets in units of the noise, or learn it.
     """
     return Family(HyperbolicSecant, loc=predicted(), scale=1.0)
-
-
-@register(
-    elicits="mean and variance",
-    reference="Nix and Weigend (1994), doi:10.1109/ICNN.1994.374138; Dawid and Sebastiani (1999), doi:10.1214/aos/1018031101",
-    relation=lambda full, eps: Exact if full else Affine(1.0, -0.5 * math.log(2 * math.pi)),
-    examples=({}, {"full": True}, {"eps": 1e-3}),
-    aliases=("GaussianNLLLoss", "gaussian_nll_loss", "heteroscedastic"),
-    formula="(log v + (f - y)² / v) / 2, (f, v) = raw, v at least eps",
-    compare=False,  # a variance is no linear predictor; Family(Normal, loc=predicted(), scale=predicted()) is its better half
-)
-def gaussian_nll(full: bool = False, eps: float = 1e-6) -> Likelihood:
-    """The target is the prediction plus Gaussian noise, whose variance is predicted as well.
-
-    Raw output holds the mean and the variance, `torch.stack([mean, var], -1)`. A network does better with an unconstrained
-    scale: NLL(Family(Normal, loc=predicted(), scale=predicted("softplus"))).
-    """
-    return Family(Normal, loc=predicted(), scale=predicted(variance(eps)))
 
 
 @register(

@@ -1,6 +1,7 @@
 """Distributions that can be trusted everywhere: one family a file, the same sections in each."""
 
 from likelihoods.distributions import kl as kl  # registers the divergences between laws of different families
+from likelihoods.distributions import kl_by_quadrature as kl_by_quadrature  # and those that are integrals
 from likelihoods.distributions.asymmetric_laplace import AsymmetricLaplace
 from likelihoods.distributions.asymmetric_normal import AsymmetricNormal
 from likelihoods.distributions.barron import Barron, barron_log_normalizer
@@ -11,6 +12,7 @@ from likelihoods.distributions.binomial import Binomial
 from likelihoods.distributions.categorical import Categorical
 from likelihoods.distributions.cauchy import Cauchy
 from likelihoods.distributions.censored import Censored
+from likelihoods.distributions.continuation_ratio import ContinuationRatio
 from likelihoods.distributions.continuous_bernoulli import ContinuousBernoulli
 from likelihoods.distributions.dirichlet import Dirichlet
 from likelihoods.distributions.dirichlet_multinomial import DirichletMultinomial
@@ -18,6 +20,7 @@ from likelihoods.distributions.discretized import Discretized
 from likelihoods.distributions.discretized_logistic import DiscretizedLogistic
 from likelihoods.distributions.epsilon_insensitive import EpsilonInsensitive
 from likelihoods.distributions.exponential import Exponential
+from likelihoods.distributions.failure_order import FailureOrderBreslow, FailureOrderEfron
 from likelihoods.distributions.foreign import Foreign
 from likelihoods.distributions.gamma import Gamma
 from likelihoods.distributions.generalized_pareto import GeneralizedPareto
@@ -33,6 +36,7 @@ from likelihoods.distributions.inverse_gaussian import InverseGaussian
 from likelihoods.distributions.joint import Joint
 from likelihoods.distributions.kumaraswamy import Kumaraswamy
 from likelihoods.distributions.label_normalized import LabelNormalized
+from likelihoods.distributions.label_string import LabelString
 from likelihoods.distributions.laplace import Laplace
 from likelihoods.distributions.log_logistic import LogLogistic
 from likelihoods.distributions.log_normal import LogNormal
@@ -43,6 +47,7 @@ from likelihoods.distributions.negative_binomial import NegativeBinomial
 from likelihoods.distributions.normal import Normal
 from likelihoods.distributions.ordered import OrderedCloglog, OrderedLogistic, OrderedProbit
 from likelihoods.distributions.pareto import Pareto
+from likelihoods.distributions.plackett_luce import PlackettLuce
 from likelihoods.distributions.poisson import Poisson
 from likelihoods.distributions.squared_epsilon_insensitive import SquaredEpsilonInsensitive
 from likelihoods.distributions.student_t import StudentT
@@ -66,6 +71,7 @@ __all__ = [
     "Categorical",
     "Cauchy",
     "Censored",
+    "ContinuationRatio",
     "ContinuousBernoulli",
     "Dirichlet",
     "DirichletMultinomial",
@@ -73,6 +79,8 @@ __all__ = [
     "DiscretizedLogistic",
     "EpsilonInsensitive",
     "Exponential",
+    "FailureOrderBreslow",
+    "FailureOrderEfron",
     "Foreign",
     "Gamma",
     "GeneralizedPareto",
@@ -88,6 +96,7 @@ __all__ = [
     "Joint",
     "Kumaraswamy",
     "LabelNormalized",
+    "LabelString",
     "Laplace",
     "LogLogistic",
     "LogNormal",
@@ -100,6 +109,7 @@ __all__ = [
     "OrderedLogistic",
     "OrderedProbit",
     "Pareto",
+    "PlackettLuce",
     "Poisson",
     "SquaredEpsilonInsensitive",
     "StudentT",

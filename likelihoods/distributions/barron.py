@@ -18,10 +18,9 @@ from torch.distributions import constraints
 
 from likelihoods.distributions.base import Univariate, Value, between, implicit, promote, quantile
 from likelihoods.removable import expm1_ratio, log1p_by
-from likelihoods.special import LOG_2, log1mexp, symmetric_log_cdf
+from likelihoods.special import LOG_2, log1mexp, log1p_square, symmetric_log_cdf
 
 EDGE = 2.0**-52  # least |alpha - 2|: at 2 the slope in alpha is infinite, and here the value is the normal law's
-FAR = 1e9  # z/√b from which log(1 + (z/√b)²) is 2·log(z/√b), whose square does not overflow
 LARGE = 1e4  # more than log(1 + z²/b) at any finite z
 DEPTH = 45.0  # integrands are followed until they have fallen by exp(-DEPTH)
 STEPS = 160  # of the trapezoidal rule for the normaliser; its error falls exponentially in their number
@@ -41,10 +40,7 @@ def _breadth(alpha: Tensor) -> Tensor:
 def _loss(z: Tensor, alpha: Tensor) -> Tensor:
     """Return ρ(z) = (b/alpha)·((1 + z²/b)^(alpha/2) - 1), with one formula for all alpha, 0 and 2 among them."""
     b = _breadth(alpha)
-    x = z * torch.rsqrt(b)
-    near = x.clamp(-FAR, FAR)
-    growth = torch.log1p(near * near) + 2.0 * torch.log(x.abs().clamp(min=FAR) / FAR)
-    return _loss_of_growth(growth, alpha, b)
+    return _loss_of_growth(log1p_square(z * torch.rsqrt(b)), alpha, b)
 
 
 def _loss_of_growth(growth: Tensor, alpha: Tensor, b: Tensor) -> Tensor:
@@ -237,7 +233,9 @@ def _log_tail(z: Tensor, alpha: Tensor, log_total: Tensor) -> Tensor:
         end = torch.asinh(torch.where(body, z0, 1.0) * torch.rsqrt(b))
         inner = b.sqrt() * torch.sinh(end * u)
         inner_weight = 0.5 * b.log() + end.clamp(min=1e-300).log() + torch.log(torch.cosh(end * u))
-        start = _loss(torch.where(body, BODY, z0), a).clamp(max=1e300)
+        start = torch.minimum(
+            _loss(torch.where(body, BODY, z0), a), 1e300 * b.clamp(max=1.0)
+        )  # start / b must be finite
         root = start.sqrt()
         reach = 2.0 * DEPTH / (torch.sqrt(start + 2.0 * DEPTH) + root)
         tail_loss = start + u * reach * (2.0 * root + u * reach)

@@ -33,6 +33,7 @@ NARROW = 1e-5  # relative mass below which a cell is scored by its density alone
 GAUSS = 4320.0  # two-point Gauss errs by (relative mass)⁴/4320, a difference of tails by eps/(relative mass)
 NODE = 0.5 / 3.0**0.5  # its nodes, in widths from the middle
 ROUNDING = 8.0  # ulps by which a tail may be off
+STEEP = 1e6  # nats across a cell, far beyond any that the Gauss rule is taken for
 
 
 def promote(*parameters: Value) -> tuple[Tensor, ...]:
@@ -318,7 +319,7 @@ class Univariate(Parametric, abc.ABC):
             middle = torch.where(narrow, centre, torch.where(right, low, high))
             offset = torch.where(narrow, NODE * width, 0.0)
         left, other = self.log_prob(torch.stack([middle - offset, middle + offset])).unbind()
-        slope = (left - other).nan_to_num(0.0, 0.0, 0.0)
+        slope = (left - other).nan_to_num(0.0, 0.0, 0.0).clamp(-STEEP, STEEP)  # its fourth power must not overflow
         square = slope * slope
         log_width = width.log() if isinstance(width, Tensor) else math.log(width)
         rule = 0.5 * (left + other) + (square * (0.125 - square / 192.0) + log_width)

@@ -100,7 +100,7 @@ class BetaBinomial(Count, pyro.distributions.BetaBinomial):
         precision: Value | None = None,
         validate_args: bool | None = None,
     ) -> None:
-        given = {
+        given: dict[str, Any] = {
             "concentration1": concentration1,
             "concentration0": concentration0,
             "logits": logits,

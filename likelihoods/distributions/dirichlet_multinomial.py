@@ -7,7 +7,7 @@ from typing import Any
 import pyro.distributions
 import torch
 from torch import Tensor
-from torch.distributions import constraints
+from torch.distributions import constraints, register_kl
 
 from likelihoods.distributions.base import STORED, Parametric, Value, derived, floating, log_indicator, promote
 from likelihoods.distributions.beta_binomial import BetaBinomial
@@ -116,14 +116,42 @@ class DirichletMultinomial(Parametric, pyro.distributions.DirichletMultinomial):
         mean = self.concentration / total
         return self._full(trials * mean * ((total - self.concentration) / total) * ((trials + total) / (1.0 + total)))
 
+    @property
+    def mode(self) -> Tensor:
+        """The likeliest counts, ``(..., K)``.
+
+        One more of a kind adds log((y + a) / (y + 1)), which falls to 0 with y for a > 1. Those kinds share the trials in
+        proportion to a - 1, rounded down, and what is left goes where it adds most, one by one. If there are none, all
+        trials are of the kind with the largest a.
+        """
+        with torch.no_grad():
+            size = self._full(self.concentration)
+            excess = (size - 1.0).clamp(min=0.0)
+            total = excess.sum(-1, keepdim=True)
+            some = total > 0
+            largest = torch.zeros_like(size).scatter_(-1, size.argmax(-1, keepdim=True), 1.0)
+            share = torch.where(some, excess / torch.where(some, total, 1.0), largest)
+            trials = self.total_count.unsqueeze(-1)
+            mode = (trials * share).floor()
+            for _ in range(size.shape[-1]):
+                best = ((mode + size) / (mode + 1.0)).argmax(-1, keepdim=True)
+                left = trials - mode.sum(-1, keepdim=True)
+                mode = mode.scatter_add(-1, best, (left > 0).to(mode.dtype))
+            return mode
+
     def entropy(self) -> Tensor:
         """Return the entropy in nats: the masses of each count alone, a beta-binomial one, give the mean of its part."""
-        shape = self._batch_shape + self._event_shape
+        return -self._mean_log_mass(self)
+
+    def _mean_log_mass(self, other: DirichletMultinomial) -> Tensor:
+        """Return the mean under this law of the log-mass under another of as many trials."""
+        shape = torch.broadcast_shapes(self._batch_shape, other._batch_shape) + self._event_shape
         trials, whole = self.total_count.unsqueeze(-1), self.concentration.sum(-1, keepdim=True)
-        size, rest, ratio = (x.expand(shape) for x in (self.concentration, whole - self.concentration, self._ratio()))
+        size, rest = (x.expand(shape) for x in (self.concentration, whole - self.concentration))
         alone = BetaBinomial(size, rest, trials.expand(shape), validate_args=False)
-        parts = alone._support_sum(lambda count, _: mass_by_mean(count, size * ratio, size))
-        return self._log_total() - parts.sum(-1)
+        other_size, ratio = (x.expand(shape) for x in (other.concentration, other._ratio()))
+        parts = alone._support_sum(lambda count, _: mass_by_mean(count, other_size * ratio, other_size))
+        return parts.sum(-1) - other._log_total()
 
     def _ratio(self) -> Tensor:
         """Return what mean and size of the negative binomial laws are to each other; any ratio gives the same law."""
@@ -140,3 +168,12 @@ class DirichletMultinomial(Parametric, pyro.distributions.DirichletMultinomial):
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:
         """Return samples: counts of trials with drawn probabilities."""
         return Multinomial(self.total_count, probs=self._dirichlet.sample(sample_shape), validate_args=False).sample()
+
+
+# Divergences
+
+
+@register_kl(DirichletMultinomial, DirichletMultinomial)
+def _kl_dirichlet_multinomial(p: DirichletMultinomial, q: DirichletMultinomial) -> Tensor:
+    """Return the mean log-ratio, sums over each count alone; infinite for other numbers of trials."""
+    return torch.where(p.total_count == q.total_count, p._mean_log_mass(p) - p._mean_log_mass(q), torch.inf)

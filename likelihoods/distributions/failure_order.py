@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import itertools
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from pyro.distributions import TorchDistribution
@@ -30,7 +30,7 @@ class Failures(constraints.Constraint):
         return "pairs (time, event), the time finite and the event 1 where it was seen, else 0"
 
 
-class FailureOrder(Parametric, TorchDistribution, abc.ABC):  # type: ignore[misc]
+class FailureOrder(Parametric, TorchDistribution, abc.ABC):
     """Abstract: who fails next, of those who are still at risk, in proportion to the hazard exp(log_hazard).
 
     A value ``(..., n, 2)`` has for each of n subjects its time and 1 where it failed then, 0 where it was only seen till then
@@ -38,7 +38,7 @@ class FailureOrder(Parametric, TorchDistribution, abc.ABC):  # type: ignore[misc
     orders, that of PlackettLuce; with censoring it is the marginal law of the ranks, and it says nothing of who is censored.
     """
 
-    arg_constraints: ClassVar = {"log_hazard": constraints.real_vector}
+    arg_constraints = {"log_hazard": constraints.real_vector}
     support = Failures()
     has_enumerate_support = True
 
@@ -70,6 +70,8 @@ class FailureOrder(Parametric, TorchDistribution, abc.ABC):  # type: ignore[misc
         order = value[..., 0].argsort(-1, descending=True)
         time, event = (x.gather(-1, order) for x in value.unbind(-1))
         log_hazard = self.log_hazard.expand(shape).gather(-1, order)
+        if n:  # only differences count; small numbers keep more digits, above all in the slopes
+            log_hazard = log_hazard - log_hazard.detach().amax(-1, keepdim=True)
         failed = event == 1
         terms = torch.where(failed, log_hazard - self._log_risks(_Tied(time, failed, log_hazard)), 0.0)
         log_prob = torch.where(possible, terms.sum(-1), -torch.inf)
@@ -80,7 +82,7 @@ class FailureOrder(Parametric, TorchDistribution, abc.ABC):  # type: ignore[misc
     @property
     def mode(self) -> Tensor:
         """The likeliest order without censoring, as ranks: by falling hazard."""
-        return self._ranks(self._full_hazard().argsort(-1, descending=True, stable=True))
+        return self._ranks(self._full_hazard().argsort(dim=-1, descending=True, stable=True))
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """Return every order without ties and censoring, ``(n!, *batch, n, 2)``: times are ranks 1, …, n, events 1.

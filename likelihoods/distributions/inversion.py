@@ -31,7 +31,7 @@ def invert(law: Univariate, probability: Tensor, low: Tensor, high: Tensor, star
     """
     p = between(probability, 0.0, 1.0, torch.full_like(probability, 0.5))
     with torch.no_grad():
-        y, low_, high_, p_ = torch.broadcast_tensors(start, low, high, p)
+        y, low_, high_, p_ = torch.broadcast_tensors(start, low.to(start.dtype), high.to(start.dtype), p)
         lower = p_ <= 0.5
         log_p = torch.where(lower, p_, 1.0 - p_).log()
         sign = torch.where(lower, 1.0, -1.0)

@@ -57,7 +57,8 @@ class LabelNormalized(TorchDistribution):
         validate_args: bool | None = None,
     ) -> None:
         self.energy, self.raw, self.labels = energy, raw, labels.to(raw.device)
-        super().__init__(raw.shape[:-1], labels.shape[1:], validate_args=validate_args)
+        # torch cannot check a vector in a batch of none
+        super().__init__(raw.shape[:-1], labels.shape[1:], validate_args=validate_args if raw.numel() else False)
 
     @property
     def support(self) -> OneOf:

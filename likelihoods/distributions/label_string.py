@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from pyro.distributions import TorchDistribution
@@ -38,7 +38,7 @@ class Strings(constraints.Constraint):
         return f"strings of the labels 0, …, {self.labels - 1} without the blank {self.blank}, then -1 to the end"
 
 
-class LabelString(Parametric, TorchDistribution):  # type: ignore[misc]
+class LabelString(Parametric, TorchDistribution):
     r"""The law of a string of labels, given the logits of the labels in each of T frames.
 
     Each frame shows one of C labels, independently, with probabilities softmax(logits[t]). The string is what is left when
@@ -56,7 +56,7 @@ class LabelString(Parametric, TorchDistribution):  # type: ignore[misc]
         validate_args: whether to check the parameters; torch's default if None.
 
     Raises:
-        ValueError: the logits have fewer than two axes, or the blank is none of the C labels.
+        ValueError: the logits have fewer than two axes, or the blank is no index; later, that it is none of the C labels.
 
     Source: A. Graves, S. Fernández, F. Gomez, J. Schmidhuber (2006), doi:10.1145/1143844.1143891.
 
@@ -65,7 +65,7 @@ class LabelString(Parametric, TorchDistribution):  # type: ignore[misc]
     tensor([1., 3., 1., 0.])
     """
 
-    arg_constraints: ClassVar = {"logits": constraints.independent(constraints.real, 2)}
+    arg_constraints = {"logits": constraints.independent(constraints.real, 2)}
     has_enumerate_support = True
 
     def __init__(self, logits: Tensor, blank: int = 0, *, validate_args: bool | None = None) -> None:
@@ -73,8 +73,8 @@ class LabelString(Parametric, TorchDistribution):  # type: ignore[misc]
             raise ValueError(
                 f"LabelString got logits of shape {tuple(logits.shape)}; it wants (..., T frames, C labels)."
             )
-        if blank != int(blank) or not 0 <= blank < logits.shape[-1]:
-            raise ValueError(f"LabelString got blank={blank}; the labels are 0 to {logits.shape[-1] - 1}.")
+        if blank != int(blank) or blank < 0:
+            raise ValueError(f"LabelString got blank={blank}; it is the index of a label, such as 0.")
         self.logits, self.blank = logits, int(blank)
         self._initialise(logits.shape[:-2], logits.shape[-2:-1], validate_args)
 
@@ -92,13 +92,13 @@ class LabelString(Parametric, TorchDistribution):  # type: ignore[misc]
         return torch.where(beyond, certain, logits)
 
     @property
-    def support(self) -> Strings:  # type: ignore[override]
+    def support(self) -> Strings:
         """The strings that fit into the frames."""
         return Strings(self.logits.shape[-1], self.blank)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> LabelString:
         """Return the distribution with its logits expanded to ``batch_shape``."""
-        new = self._get_checked_instance(LabelString, _instance)
+        new: LabelString = self._get_checked_instance(LabelString, _instance)
         batch = torch.Size(batch_shape)
         new.logits, new.blank = self.logits.expand(batch + self.logits.shape[-2:]), self.blank
         Distribution.__init__(new, batch, self._event_shape, validate_args=False)
@@ -109,7 +109,7 @@ class LabelString(Parametric, TorchDistribution):  # type: ignore[misc]
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-mass in nats; -inf for what is no string that fits into the frames."""
-        frames, labels = self.logits.shape[-2:]
+        frames, labels = self._size()
         if value.shape[-1:] != (frames,):
             raise ValueError(
                 f"A string read from {frames} frames has shape (..., {frames}), but the value has shape "
@@ -122,6 +122,14 @@ class LabelString(Parametric, TorchDistribution):  # type: ignore[misc]
         log_prob = self._forward(label)
         never = ~possible | (log_prob < 0.5 * _floor(log_prob))
         return torch.where(missing, torch.nan, torch.where(never, -torch.inf, log_prob))
+
+    def _size(self) -> tuple[int, int]:
+        frames, labels = self.logits.shape[-2:]
+        if (
+            self.blank >= labels
+        ):  # said no sooner, as a likelihood may be asked for its support before it is given any logits
+            raise ValueError(f"LabelString got blank={self.blank}; the labels are 0 to {labels - 1}.")
+        return frames, labels
 
     def _forward(self, label: Tensor) -> Tensor:
         """Return the log of the sum over paths, by the forward recursion over the string with a blank around each label.
@@ -138,26 +146,25 @@ class LabelString(Parametric, TorchDistribution):  # type: ignore[misc]
         width = states.shape[-1]
         table = log_p.expand(*batch, *log_p.shape[-2:])
         index = states.expand(*batch, width).unsqueeze(-2).expand(*batch, log_p.shape[-2], width)
-        emitted = table.gather(-1, index)  # (..., T, states)
+        first, *rest = table.gather(-1, index).unbind(
+            -2
+        )  # each (..., states); unbound, as each slice's slope is a whole table
         # a label may follow the one before it without a blank between, if it is another
-        skip = torch.zeros_like(states[..., 2:], dtype=log_p.dtype).masked_fill(
-            (states[..., 2:] == self.blank) | (states[..., 2:] == states[..., :-2]), lowest
+        kept = (states[..., 2:] == self.blank) | (states[..., 2:] == states[..., :-2])
+        skip = pad(
+            torch.zeros_like(kept, dtype=log_p.dtype).masked_fill(kept, lowest), (min(2, width), 0), value=lowest
         )
-        skip = pad(skip, (2, 0), value=lowest) if width > 1 else skip.new_full((width,), lowest)
-        start = log_p.new_full((width,), lowest)
-        start[:2] = 0.0
-        alpha = (start + emitted[..., 0, :]).clamp(min=lowest)
-        for t in range(1, log_p.shape[-2]):
-            stay = pad(alpha, (2, 0), value=lowest)
-            before, two_before = stay[..., 1:-1], stay[..., :-2] + skip
-            alpha = torch.logaddexp(torch.logaddexp(alpha, before), two_before.clamp(min=lowest)) + emitted[..., t, :]
-            alpha = alpha.clamp(min=lowest)
+        alpha = first + first.new_zeros(width).masked_fill(torch.arange(width, device=first.device) > 1, lowest)
+        for emitted in rest:
+            padded = pad(alpha, (2, 0), value=lowest)
+            alpha = torch.stack([alpha, padded[..., 1:-1], padded[..., :-2] + skip]).logsumexp(0) + emitted
         last = 2 * used.sum(-1).expand(batch)  # the blank after the last label; the label itself is one before
         ends = torch.stack([last, (last - 1).clamp(min=0)], -1)
         final = alpha.gather(-1, ends)
-        empty = last == 0
-        other = torch.where(empty, lowest, final[..., 1])
-        return torch.logaddexp(final[..., 0], other)
+        twice = (last == 0).unsqueeze(-1) & torch.tensor(
+            [False, True], device=last.device
+        )  # the empty string ends once
+        return final.masked_fill(twice, lowest).logsumexp(-1)
 
     # Values
 
@@ -182,7 +189,8 @@ class LabelString(Parametric, TorchDistribution):  # type: ignore[misc]
         Raises:
             NotImplementedError: there are too many.
         """
-        return torch.special.entr(self.log_prob(self.enumerate_support()).exp()).sum(0)
+        every: Tensor = torch.special.entr(self.log_prob(self.enumerate_support()).exp())
+        return every.sum(0)
 
     @property
     def mode(self) -> Tensor:
@@ -195,6 +203,7 @@ class LabelString(Parametric, TorchDistribution):  # type: ignore[misc]
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:
         """Return strings as integers: frames are drawn, then runs merged and blanks taken out."""
         with torch.no_grad():
+            self._size()
             return self.collapse(Frame(logits=self.logits).sample(torch.Size(sample_shape)), self.blank)
 
     @staticmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from pyro.distributions import TorchDistribution
@@ -11,25 +11,27 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 
 from likelihoods.distributions import panels
-from likelihoods.distributions.base import Univariate, Value, floating, promote
-from likelihoods.distributions.inversion import smallest
+from likelihoods.distributions.base import Univariate, Value, floating, implicit, promote, quantile
 from likelihoods.distributions.panels import Improper
 
 REACH = {"real": 700.0, "half": 700.0, "interval": 36.0}  # of the line: exp overflows at 709, and 1 - 1e-16 is 1
 ROUNDS = 48  # halvings for each prediction, where the normaliser depends on it
 ONCE = 600  # halvings, where it does not
 STEP = 1e-4  # on the line
+MOST = 60  # steps of Newton's method, or halvings of a panel
+FOUND = 1e-13  # relative error of a tail
 Energy = Callable[[Tensor, Tensor], Tensor]
 
 
-class Numeric(Univariate, TorchDistribution):  # type: ignore[misc]  # Pyro has no types
+class Numeric(Univariate, TorchDistribution):
     r"""The law with density exp(-energy(loc, y) / temperature) / Z on an interval, known by the values of the energy alone.
 
     With ``location`` the energy depends on y - loc only: the density is that of loc + scale * X, where X has the energy
     energy(0, x), and Z is computed once. Otherwise Z is computed for each ``loc``, and ``scale`` is 1.
 
     The normaliser, the distribution function and the moments are quadratures, adapted to kinks, on a line that the support
-    is an image of: good to about 1e-10 where the energy is smooth but for a few points. They are computed in float64.
+    is an image of: good to about 1e-12 where the energy is smooth but for a few points, and a tail of exp(-80) to 1e-9 of
+    its size. They are computed in float64.
 
     Args:
         energy: from predictions and targets, which broadcast, to energies; elementwise, of torch functions.
@@ -38,6 +40,7 @@ class Numeric(Univariate, TorchDistribution):  # type: ignore[misc]  # Pyro has 
         scale: positive.
         location: whether the energy depends on y - loc only.
         support: a ``constraints.interval``, ``constraints.positive`` or another half-line, or ``constraints.real``.
+        edges: of the quadrature's panels, those of another such law with a temperature that is not far; found if None.
         validate_args: whether to check the parameters; torch's default if None.
 
     Raises:
@@ -48,7 +51,7 @@ class Numeric(Univariate, TorchDistribution):  # type: ignore[misc]  # Pyro has 
     (tensor(-1.6931), tensor(0.5000))
     """
 
-    arg_constraints: ClassVar = {
+    arg_constraints = {
         "loc": constraints.real,
         "temperature": constraints.positive,
         "scale": constraints.positive,
@@ -63,13 +66,14 @@ class Numeric(Univariate, TorchDistribution):  # type: ignore[misc]  # Pyro has 
         *,
         location: bool = False,
         support: Any = constraints.real,
+        edges: Tensor | None = None,
         validate_args: bool | None = None,
     ) -> None:
         self.loc, self.temperature, self.scale = promote(loc, temperature, scale)
         self.energy, self.location, self._support = energy, location, support
         self._line = _Line.of(support)
         self._settle(validate_args)
-        self._edges = self._panels()
+        self.edges = self._panels() if edges is None else edges
 
     @property
     def support(self) -> Any:
@@ -78,19 +82,21 @@ class Numeric(Univariate, TorchDistribution):  # type: ignore[misc]  # Pyro has 
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Numeric:
         """Return the distribution with its parameters expanded to ``batch_shape``."""
-        new = self._get_checked_instance(Numeric, _instance)
+        new: Numeric = self._get_checked_instance(Numeric, _instance)
         new.energy, new.location, new._support, new._line = self.energy, self.location, self._support, self._line
         for name in self.arg_constraints:
             new.__dict__[name] = getattr(self, name).expand(batch_shape)
         Distribution.__init__(new, torch.Size(batch_shape), validate_args=False)
         new._validate_args = self._validate_args
-        new._edges = new._panels()
+        new.edges = self.edges if self.location else new._panels()
         return new
 
     def _panels(self) -> Tensor:
         """Return the edges of the panels on the line, ``(rows, n + 1)``: one row if they serve all."""
+        if 0 in self._batch_shape and not (self.location and self.temperature.numel() == 1):
+            return torch.zeros(0, 2, dtype=torch.float64, device=self.loc.device)
         with torch.no_grad():
-            loc, heat = self._row(self.loc), self._row(self.temperature)
+            loc, heat = self._parameters()
             if self.location:  # kinks do not move with the temperature, and the tails are widest at the highest
                 loc, heat = torch.zeros(1, 1, dtype=torch.float64), heat.amax().reshape(1, 1)
 
@@ -98,8 +104,6 @@ class Numeric(Univariate, TorchDistribution):  # type: ignore[misc]  # Pyro has 
                 return self._height(line, loc, heat)
 
             rows = max(loc.shape[0], heat.shape[0])
-            if 0 in self._batch_shape:
-                return torch.zeros(0, 2, dtype=torch.float64, device=self.loc.device)
             low, high = panels.extent(log_density, rows, self._line.reach, self.loc.device)
             return panels.split(log_density, low, high, ONCE if self.location else ROUNDS)
 
@@ -117,23 +121,28 @@ class Numeric(Univariate, TorchDistribution):  # type: ignore[misc]  # Pyro has 
         return self.energy(loc, point)
 
     def _parameters(self) -> tuple[Tensor, Tensor]:
-        """Return loc and temperature for the panels, ``(rows, 1)``, with their gradients."""
-        heat = self._row(self.temperature)
+        """Return loc and temperature for the panels, ``(rows, 1)``, with their gradients; one row if they serve all."""
+        one = self.location and self.temperature.numel() == 1
+        heat = self.temperature.double().reshape(1, 1) if one else self._row(self.temperature)
         return (torch.zeros_like(heat) if self.location else self._row(self.loc)), heat
 
     def _cells(self) -> tuple[Tensor, Tensor]:
         """Return the log-mass at every node, not normalised, and the points, ``(rows, panels, nodes)``."""
         loc, heat = self._parameters()
-        points, log_weight = panels.nodes(self._edges)
+        points, log_weight = panels.nodes(self.edges)
         points, log_weight = (each.expand(heat.shape[0], -1, -1) for each in (points, log_weight))
         height = self._height(points, loc[..., None], heat[..., None]).nan_to_num(-torch.inf)
         return height + log_weight, self._line.point(points)[0]
+
+    def _spread(self, rows: Tensor) -> Tensor:
+        """Return a number for each row with the batch shape."""
+        return rows.expand(self._batch_shape.numel()).reshape(self._batch_shape)
 
     # Density
 
     def log_normalizer(self) -> Tensor:
         """Return log Z, with the batch shape; with ``location`` it does not depend on loc."""
-        total = self._cells()[0].logsumexp((-1, -2)).reshape(self._batch_shape)
+        total = self._spread(self._cells()[0].logsumexp((-1, -2)))
         return (total + self.scale.double().log()).to(self.loc.dtype)
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -158,12 +167,12 @@ class Numeric(Univariate, TorchDistribution):  # type: ignore[misc]  # Pyro has 
         x = (value.double() - self.loc.double()) / self.scale.double() if self.location else value.double()
         rows = self._batch_shape.numel()
         x = x.expand(shape).reshape(-1, rows).T  # (rows, m)
-        edges = self._edges.expand(rows, -1).contiguous()
+        edges = self.edges.expand(rows, -1).contiguous()
         far = self._line.place(x)
         line = far.clamp(edges[:, :1], edges[:, -1:])
         panel = torch.searchsorted(edges, line.detach().contiguous(), right=True).clamp(1, edges.shape[-1] - 1) - 1
         loc, heat = self._parameters()
-        masses = self._cells()[0].logsumexp(-1)
+        masses = self._cells()[0].logsumexp(-1).expand(rows, -1)
         empty = torch.full_like(masses[:, :1], -torch.inf)
         left = torch.cat([empty, masses.logcumsumexp(-1)], -1)
         right = torch.cat([masses.flip(-1).logcumsumexp(-1).flip(-1), empty], -1)
@@ -201,14 +210,53 @@ class Numeric(Univariate, TorchDistribution):  # type: ignore[misc]  # Pyro has 
         return self.log_cdf(value).exp()
 
     def icdf(self, value: Tensor) -> Tensor:
-        """Return the quantile at the probability ``value``, by halving."""
+        """Return the quantile at the probability ``value``: Newton's method from the panel that holds it."""
+        shape = torch.broadcast_shapes(value.shape, self._batch_shape)
         within = (value > 0) & (value < 1)
-        p = torch.where(within, value, 0.5)
-        low, high = (torch.full_like(self.loc, end) for end in (self._line.low, self._line.high))
-        limit = torch.finfo(self.loc.dtype).max
-        found = smallest(self, p, low.clamp(-limit, limit), high.clamp(-limit, limit))
-        ends = torch.where(value == 0, self._line.low, torch.where(value == 1, self._line.high, torch.nan))
-        return torch.where(within, found, ends.to(found.dtype))
+        p = torch.where(within, value, 0.5).expand(shape)
+        with torch.no_grad():
+            found = self._root(p.double())
+        found = implicit(self, found.to(self.loc.dtype), p) if torch.is_grad_enabled() else found.to(self.loc.dtype)
+        return quantile(torch.where(within, found, 0.0), value, self._line.low, self._line.high)
+
+    def _root(self, p: Tensor) -> Tensor:
+        """Return the quantiles in float64."""
+        rows, shape = self._batch_shape.numel(), p.shape
+        flat = p.reshape(-1, rows).T.contiguous()
+        edges = self.edges.expand(rows, -1)
+        masses = self._cells()[0].logsumexp(-1).expand(rows, -1)
+        below = (masses.logcumsumexp(-1) - masses.logsumexp(-1, keepdim=True)).exp()
+        panel = torch.searchsorted(below.contiguous(), flat).clamp(max=masses.shape[-1] - 1)
+        ends = [edges.gather(-1, panel), edges.gather(-1, panel + 1)]
+        low, start, high = (self._line.point(line)[0] for line in (ends[0], 0.5 * (ends[0] + ends[1]), ends[1]))
+        # the first and the last panel end where float64 does
+        low = torch.where(panel == 0, max(self._line.low, -1e300), low)
+        high = torch.where(panel == masses.shape[-1] - 1, min(self._line.high, 1e300), high)
+        low, start, high = (each.T.reshape(shape) for each in (low, start, high))
+        unit = self._unit() if self.location else self
+        upper = p > 0.5
+        target, sign = torch.where(upper, 1.0 - p, p).log(), torch.where(upper, -1.0, 1.0)
+        x = start
+        for _ in range(MOST):  # Newton's method on the logarithm of the smaller tail, within the bracket
+            log_cdf, log_sf = unit.log_tails(x)
+            tail = torch.where(upper, log_sf, log_cdf)
+            miss = sign * (tail - target)
+            low, high = torch.where(miss < 0, x, low), torch.where(miss > 0, x, high)
+            if bool((miss.abs() <= FOUND * (1.0 + target.abs())).all()):
+                break
+            moved = x - miss * (tail - unit.log_prob(x)).exp()
+            x = torch.where((moved > low) & (moved < high), moved, self._middle(low, high))
+        return self.loc.double() + self.scale.double() * x if self.location else x
+
+    def _middle(self, low: Tensor, high: Tensor) -> Tensor:
+        """Return the point between two on the line of which the support is the image."""
+        return self._line.point(0.5 * (self._line.place(low) + self._line.place(high)))[0]
+
+    def _unit(self) -> Numeric:
+        """Return the law of (Y - loc) / scale, in float64."""
+        zero, heat = torch.zeros_like(self.loc, dtype=torch.float64), self.temperature.double()
+        unit = Numeric(self.energy, zero, heat, location=True, support=self._support, edges=self.edges)
+        return unit if unit.batch_shape == self._batch_shape else unit.expand(self._batch_shape)
 
     # Moments
 
@@ -221,7 +269,7 @@ class Numeric(Univariate, TorchDistribution):  # type: ignore[misc]  # Pyro has 
         value = torch.where(share > 0, share * terms, 0.0)
         # the outermost panels hold next to nothing of a moment that exists
         heavy = value[:, [0, -1]].abs().sum((-1, -2)) > 1e-9 * value.abs().sum((-1, -2))
-        return torch.where(heavy, torch.inf, value.sum((-1, -2))).reshape(self._batch_shape)
+        return torch.where(heavy, torch.inf, value.sum((-1, -2)))
 
     @property
     def mean(self) -> Tensor:
@@ -229,6 +277,7 @@ class Numeric(Univariate, TorchDistribution):  # type: ignore[misc]  # Pyro has 
         middle = self._expectation(lambda x: x)
         if self._line.kind == "real":
             middle = torch.where(middle.isinf(), torch.nan, middle)
+        middle = self._spread(middle)
         middle = self.loc.double() + self.scale.double() * middle if self.location else middle
         return middle.to(self.loc.dtype)
 
@@ -240,7 +289,7 @@ class Numeric(Univariate, TorchDistribution):  # type: ignore[misc]  # Pyro has 
         first = torch.where(known, first, 0.0)
         centre = first.detach().reshape(-1, 1, 1)
         second = self._expectation(lambda x: (x - centre) ** 2) - (first - first.detach()) ** 2
-        spread = torch.where(known, second, torch.nan)
+        spread = self._spread(torch.where(known, second, torch.nan))
         return ((self.scale.double() ** 2 if self.location else 1.0) * spread).to(self.loc.dtype)
 
     @property
@@ -248,16 +297,16 @@ class Numeric(Univariate, TorchDistribution):  # type: ignore[misc]  # Pyro has 
         """A point of highest density, found among the nodes of the quadrature."""
         loc, heat = self._parameters()
         with torch.no_grad():
-            points = self._line.point(panels.nodes(self._edges)[0].expand(heat.shape[0], -1, -1))[0].flatten(1)
+            points = self._line.point(panels.nodes(self.edges)[0].expand(heat.shape[0], -1, -1))[0].flatten(1)
             height = -self._energy(loc, points)
             best = height.nan_to_num(-torch.inf).argmax(-1, keepdim=True)
-            x = points.gather(-1, best).reshape(self._batch_shape)
+            x = self._spread(points.gather(-1, best)[:, 0])
         return ((self.loc.double() + self.scale.double() * x) if self.location else x).to(self.loc.dtype)
 
     def entropy(self) -> Tensor:
         """Return the differential entropy in nats."""
         loc, heat = self._parameters()
-        mean_energy = self._expectation(lambda x: self._energy(loc[..., None], x) / heat[..., None])
+        mean_energy = self._spread(self._expectation(lambda x: self._energy(loc[..., None], x) / heat[..., None]))
         return mean_energy.to(self.loc.dtype) + self.log_normalizer()
 
     # Sampling
@@ -268,6 +317,11 @@ class Numeric(Univariate, TorchDistribution):  # type: ignore[misc]  # Pyro has 
         with torch.no_grad():
             tail = torch.rand(shape, dtype=torch.float64, device=self.loc.device).clamp(1e-300, 1 - 1e-16)
             return self.icdf(tail).to(self.loc.dtype)
+
+
+def check_interval(support: Any) -> None:
+    """Raise ValueError unless the support is an interval of the line."""
+    _Line.of(support)
 
 
 class _Line:
@@ -286,7 +340,7 @@ class _Line:
             return cls("interval", float(support.lower_bound), float(support.upper_bound))
         raise ValueError(
             f"The support {support} is no interval; give constraints.real, constraints.positive, constraints.unit_interval, "
-            f"constraints.greater_than(low) or constraints.interval(low, high)."
+            f"constraints.greater_than(low) or constraints.interval(low, high); for finitely many targets, labels=(...)."
         )
 
     def inner(self) -> float:
@@ -320,4 +374,4 @@ def _logaddexp(a: Tensor, b: Tensor) -> Tensor:
     return torch.where(none, -torch.inf, torch.logaddexp(a.masked_fill(none, 0.0), b))
 
 
-__all__ = ["Improper", "Numeric"]
+__all__ = ["Improper", "Numeric", "check_interval"]

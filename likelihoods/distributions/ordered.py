@@ -142,7 +142,7 @@ class OrderedProbit(Ordered):
         narrow = closed & (width * middle.abs().clamp(min=1.0) < NARROW)
         near = log_ndtr(b)
         far = log_ndtr(torch.where(closed & ~narrow, a, b - 1.0))
-        wide = near + torch.where(closed, log1mexp(near - far), 0.0)
+        wide = near + torch.where(closed, log1mexp(torch.where(closed, near - far, 1.0)), 0.0)
         return torch.where(
             narrow, _log_narrow(torch.where(narrow, middle, 0.0), torch.where(narrow, width, 0.01)), wide
         )

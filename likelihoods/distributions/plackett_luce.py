@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
-from torch.distributions import constraints, register_kl
+from torch.distributions import constraints
 
-from likelihoods.distributions.base import Parametric, Value, log_indicator, promote
+from likelihoods.distributions.base import Parametric, Value, log_indicator, promote, register_kl
 
 MOST = 8  # items of which all orders are listed: 8! = 40320
 
@@ -28,7 +28,7 @@ class Ranking(constraints.Constraint):
         return "the orders of 0, …, n - 1"
 
 
-class PlackettLuce(Parametric, TorchDistribution):  # type: ignore[misc]
+class PlackettLuce(Parametric, TorchDistribution):
     r"""The law of a ranking in which each place goes to one of the items that are left, in proportion to exp(logits).
 
     A value ``(..., n)`` lists the indices of the items from the first place to the last; it may be integers or floating
@@ -48,7 +48,7 @@ class PlackettLuce(Parametric, TorchDistribution):  # type: ignore[misc]
     tensor([-0.7209, -3.7209,    -inf])
     """
 
-    arg_constraints: ClassVar = {"logits": constraints.real_vector}
+    arg_constraints = {"logits": constraints.real_vector}
     support = Ranking()
     has_enumerate_support = True
 
@@ -63,35 +63,29 @@ class PlackettLuce(Parametric, TorchDistribution):  # type: ignore[misc]
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-mass in nats; -inf for what is no order of the n items."""
         n = self.logits.shape[-1]
-        ranking = self._in_shape(value).shape[-1] == n and self.support.check(value)
-        missing = value != value if value.is_floating_point() else torch.zeros_like(value, dtype=torch.bool)
-        index = value.nan_to_num(0.0).clamp(0, max(n - 1, 0)).long()
-        shape = torch.broadcast_shapes(index.shape, self.logits.shape)
-        # from the last place to the first, so that the running sum is over the items that were left
-        ordered = self.logits.expand(shape).gather(-1, index.expand(shape)).flip(-1)
-        log_prob = (ordered - torch.logcumsumexp(ordered, -1)).sum(-1) + log_indicator(ranking, ordered)
-        return torch.where(missing.any(-1), torch.nan, log_prob)
-
-    def _in_shape(self, value: Tensor) -> Tensor:
-        n = self.logits.shape[-1]
         if value.shape[-1:] != (n,):
             raise ValueError(
                 f"A ranking of {n} items has shape (..., {n}), but the value has shape {tuple(value.shape)}; list every item, "
                 f"the first place first."
             )
-        return value
+        ranking = self.support.check(value)
+        missing = value != value if value.is_floating_point() else torch.zeros_like(value, dtype=torch.bool)
+        index = value.nan_to_num(0.0).clamp(0, max(n - 1, 0)).long()
+        shape = torch.broadcast_shapes(index.shape, self.logits.shape)
+        # from the last place to the first, so that the running sum is over the items that were left
+        ordered = self.logits.expand(shape).gather(-1, index.expand(shape)).flip(-1)
+        if n:  # only differences count; small numbers keep more digits, above all in the slopes
+            ordered = ordered - ordered.detach().amax(-1, keepdim=True)
+        log_prob = (ordered - torch.logcumsumexp(ordered, -1)).sum(-1) + log_indicator(ranking, ordered)
+        return torch.where(missing.any(-1), torch.nan, log_prob)
 
     # Moments
 
     @property
     def mode(self) -> Tensor:
         """The likeliest ranking: by falling logits; of equals the smaller index comes first."""
-        return self._full(self.logits.argsort(-1, descending=True, stable=True))
-
-    @property
-    def first(self) -> Tensor:
-        """The log-probability of each item to have the first place, ``(..., n)``."""
-        return self._full(self.logits.log_softmax(-1))
+        best: Tensor = self._full(self.logits.argsort(dim=-1, descending=True, stable=True))
+        return best
 
     def entropy(self) -> Tensor:
         """Return the entropy in nats, by listing every ranking of at most 8 items.
@@ -99,7 +93,8 @@ class PlackettLuce(Parametric, TorchDistribution):  # type: ignore[misc]
         Raises:
             NotImplementedError: there are more items.
         """
-        return torch.special.entr(self.log_prob(self.enumerate_support()).exp()).sum(0)
+        every: Tensor = torch.special.entr(self.log_prob(self.enumerate_support()).exp())
+        return every.sum(0)
 
     # Values
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
-from torch.distributions import constraints, register_kl
+from torch.distributions import constraints
 
-from likelihoods.distributions.base import Univariate, Value, promote
+from likelihoods.distributions.base import Univariate, Value, promote, register_kl
 from likelihoods.special import LOG_2, log_ndtr, symmetric_log_cdf
 
 ROOT_2 = math.sqrt(2.0)
@@ -18,7 +18,7 @@ ROOT_PI = math.sqrt(math.pi)
 HALF_ROOT_PI = 0.5 * ROOT_PI
 
 
-class SquaredEpsilonInsensitive(Univariate, TorchDistribution):  # type: ignore[misc]
+class SquaredEpsilonInsensitive(Univariate, TorchDistribution):
     r"""The law with density exp(-max(\|z\| - epsilon, 0)²) / (scale (2 epsilon + √π)), z = (y - loc) / scale.
 
     It is uniform on \|z\| ≤ epsilon with probability 2 epsilon / (2 epsilon + √π), and beyond falls as a normal law with
@@ -34,10 +34,10 @@ class SquaredEpsilonInsensitive(Univariate, TorchDistribution):  # type: ignore[
     on losses as densities; the constants follow from the integral.
 
     >>> SquaredEpsilonInsensitive(0.0, 1.0, 0.5).log_prob(torch.tensor([0.2, 1.5]))
-    tensor([-1.0193, -2.0193])
+    tensor([-1.0197, -2.0197])
     """
 
-    arg_constraints: ClassVar = {
+    arg_constraints = {
         "loc": constraints.real,
         "scale": constraints.positive,
         "epsilon": constraints.nonnegative,

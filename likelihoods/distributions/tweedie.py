@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
-from torch.distributions import constraints
+from torch.distributions import constraints, register_kl
 
 from likelihoods.distributions.base import (
     STORED,
@@ -181,10 +181,16 @@ class Tweedie(Univariate, TorchDistribution):
     def entropy(self) -> Tensor:
         """Return the entropy in nats, with respect to the measure that ``log_prob`` refers to, as a sum over a grid."""
         y, weight = self._grid()
-        wide = self.expand((GRID, *self._batch_shape))
-        density = wide.log_prob(y.movedim(-1, 0)).movedim(0, -1)
+        density = self._log_prob_at(y)
         rate = self._parts()[0]
         return self._full(rate * torch.exp(-rate) - (weight * density * density.exp()).sum(-1))
+
+    def _log_prob_at(self, points: Tensor) -> Tensor:
+        """Return the log-density at points that have an axis behind those of the batch."""
+        points = points.movedim(-1, 0)
+        batch = torch.broadcast_shapes(points.shape, self._batch_shape)
+        density: Tensor = self.expand(batch).log_prob(points)
+        return density.movedim(0, -1)
 
     # Sampling
 
@@ -284,3 +290,21 @@ def _rowwise(formula: Any) -> Any:
 
 
 _log_density = analytic(_rowwise(_value), _rowwise(_in_value), _in_mean, _rowwise(_in_dispersion), _rowwise(_in_power))
+
+
+# Divergences
+
+
+@register_kl(Tweedie, Tweedie)
+def _kl_tweedie_tweedie(p: Tweedie, q: Tweedie) -> Tensor:
+    """Return the mean log-ratio: a term for the atom, and a sum over p's grid, in float64; NaN where that misses mass."""
+    p_wide, q_wide = (
+        Tweedie(law.mean.double(), law.dispersion.double(), law.power.double(), validate_args=False) for law in (p, q)
+    )
+    y, weight = p_wide._grid()
+    own, other = p_wide._log_prob_at(y), q_wide._log_prob_at(y)
+    rate, other_rate = p_wide._parts()[0], q_wide._parts()[0]
+    zero, dense = torch.exp(-rate), weight * own.exp()
+    value = zero * (other_rate - rate) + (dense * (own - other)).sum(-1)
+    whole = (zero + dense.sum(-1) - 1.0).abs() < 1e-9
+    return torch.where(whole, value, torch.nan).to(torch.promote_types(p.mean.dtype, q.mean.dtype))

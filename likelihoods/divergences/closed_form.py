@@ -26,7 +26,14 @@ WRONG = (
     "_kl_delta",  # a mass against a density
     "_kl_independent_independent",
 )
-SUMMED = {"negative_binomial", "beta_binomial", "discretized_logistic"}  # our rules that are sums over the support
+METHODS = {  # of our rules that are sums or integrals, by the file that they stand in
+    "negative_binomial": "enumeration",
+    "beta_binomial": "enumeration",
+    "dirichlet_multinomial": "enumeration",
+    "discretized_logistic": "enumeration",
+    "kl_by_quadrature": "quadrature",
+    "tweedie": "quadrature",
+}
 
 
 def closed_form(q: Distribution, p: Distribution) -> tuple[Tensor, str] | None:
@@ -56,7 +63,8 @@ def closed_form(q: Distribution, p: Distribution) -> tuple[Tensor, str] | None:
     value = value.expand(q.batch_shape)
     if bool((value.isnan() | (value < -1e-3)).any()):  # 0·inf or cancellation: another method must decide
         return None
-    return value, "enumeration" if rule.__module__.rpartition(".")[2] in SUMMED else "closed form"
+    ours = rule.__module__.startswith("likelihoods.")
+    return value, METHODS.get(rule.__module__.rpartition(".")[2], "closed form") if ours else "closed form"
 
 
 def _full_covariance(q: Distribution, p: Distribution) -> tuple[Distribution, Distribution]:

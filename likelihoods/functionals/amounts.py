@@ -12,7 +12,8 @@ from likelihoods.functionals.functional import Functional
 
 
 def _mean(values: Tensor, weights: Tensor) -> Tensor:
-    return torch.tensordot(weights, values, 1)
+    mean: Tensor = torch.tensordot(weights, values, 1)
+    return mean
 
 
 def _power_mean(values: Tensor, weights: Tensor, concentration: float, **options: Any) -> Tensor:
@@ -24,7 +25,8 @@ def _mean_logit(values: Tensor, weights: Tensor, **options: Any) -> Tensor:
 
 
 def _law_mean_logit(law: Any) -> Tensor:
-    return digamma(law.concentration1) - digamma(law.concentration0)
+    logit: Tensor = digamma(law.concentration1) - digamma(law.concentration0)
+    return logit
 
 
 def _mean_log(values: Tensor, weights: Tensor, **options: Any) -> Tensor:
@@ -32,7 +34,8 @@ def _mean_log(values: Tensor, weights: Tensor, **options: Any) -> Tensor:
 
 
 def _law_mean_log(law: Any) -> Tensor:
-    return digamma(law.concentration) - digamma(law.concentration.sum(-1, keepdim=True))
+    log: Tensor = digamma(law.concentration) - digamma(law.concentration.sum(-1, keepdim=True))
+    return log
 
 
 def _mean_shares(values: Tensor, weights: Tensor, **options: Any) -> Tensor:
@@ -55,7 +58,8 @@ def _beta_binomial_chance(
         return float((p[0] * p[1] * (seen / (p[0] + steps) - missed / (p[1] + steps))).sum())
 
     root = optimize.brentq(score, -30.0, 30.0, xtol=1e-14, rtol=1e-15)
-    return expit(torch.tensor(root, dtype=values.dtype))
+    chance: Tensor = expit(torch.tensor(root, dtype=values.dtype))
+    return chance
 
 
 def _share_of_zeros(values: Tensor, weights: Tensor) -> Tensor:

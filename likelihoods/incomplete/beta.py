@@ -23,6 +23,7 @@ from likelihoods.incomplete.quadrature import (
     first_reach,
     flat_part,
     in_blocks,
+    joint_dtype,
     power_series,
 )
 from likelihoods.special import HALF_LOG_2PI, stirling, stirling_slope
@@ -154,7 +155,7 @@ class LogBeta(torch.autograd.Function):
     @staticmethod
     def forward(a: Tensor, b: Tensor, x: Tensor, y: Tensor, log_x: Tensor, log_y: Tensor) -> tuple[Tensor, ...]:
         """Return the two logarithms and the derivatives of the first and of the second."""
-        dtype = torch.result_type(a, log_x)
+        dtype = joint_dtype(a, log_x)
         a, b, x, y, log_x, log_y = (part.double() for part in (a, b, x, y, log_x, log_y))
         chances = x.clamp(min=1e-300), y.clamp(min=1e-300), log_x.clamp(min=-1e300), log_y.clamp(min=-1e300)
         upper, log_tail, *slopes = elementwise(beta_tail, a, b, *chances)

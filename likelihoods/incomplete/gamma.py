@@ -24,6 +24,7 @@ from likelihoods.incomplete.quadrature import (
     first_reach,
     flat_part,
     in_blocks,
+    joint_dtype,
     power_series,
 )
 from likelihoods.special import HALF_LOG_2PI, NEAR, near_log1pmx, stirling, stirling_slope
@@ -108,7 +109,7 @@ class LogGamma(torch.autograd.Function):
     @staticmethod
     def forward(a: Tensor, x: Tensor) -> tuple[Tensor, ...]:
         """Return log P, log Q and the derivatives of the first and of the second."""
-        dtype = torch.result_type(a, x)
+        dtype = joint_dtype(a, x)
         a, x = a.double(), x.double()
         upper, log_tail, *slopes = elementwise(gamma_tail, a, x.clamp(1e-300, 1e300))
         below, above, *rest = both(upper, log_tail, tuple(slopes))

@@ -75,3 +75,10 @@ def both(upper: Tensor, log_tail: Tensor, slopes: tuple[Tensor, ...]) -> tuple[T
     below, above = torch.where(upper, other, log_tail), torch.where(upper, log_tail, other)
     low, high = torch.where(upper, odds, 1.0), torch.where(upper, 1.0, odds)
     return below, above, *(low * slope for slope in slopes), *(high * slope for slope in slopes)
+
+
+def joint_dtype(a: Tensor, b: Tensor) -> torch.dtype:
+    """Return the dtype of a sum of both, as ``torch.result_type``, which torch.compile does not trace."""
+    if (a.dim() == 0) == (b.dim() == 0):
+        return torch.promote_types(a.dtype, b.dtype)
+    return b.dtype if a.dim() == 0 else a.dtype

@@ -3,28 +3,107 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from likelihoods.likelihood import reduce
 
-def _bce_with_logits(raw: Tensor, target: Tensor, reduction: str, *, pos_weight: float | None) -> Tensor:
-    weight = None if pos_weight is None else raw.new_tensor(pos_weight)
-    return F.binary_cross_entropy_with_logits(raw, target, pos_weight=weight, reduction=reduction)
-
-
-def _bce(raw: Tensor, target: Tensor, reduction: str) -> Tensor:
-    return F.binary_cross_entropy(raw, target, reduction=reduction)
+NEVER = -(2**62)  # torch's ignore_index where no label is missing: its default, -100, would hide a wrong target
 
 
-def _cross_entropy(raw: Tensor, target: Tensor, reduction: str, *, classes: int | None) -> Tensor:
-    rows = raw.reshape(-1, raw.shape[-1])
-    value = F.cross_entropy(rows, target.reshape(-1).long(), reduction=reduction)
+def _weight(weight: Any, raw: Tensor) -> Tensor | None:
+    return None if weight is None else torch.as_tensor(weight, dtype=raw.dtype, device=raw.device)
+
+
+def _bce_with_logits(
+    raw: Tensor, target: Tensor, reduction: str, *, weight: Any, pos_weight: Any, soft: bool
+) -> Tensor:
+    each, positive = _weight(weight, raw), _weight(pos_weight, raw)
+    return F.binary_cross_entropy_with_logits(raw, target, weight=each, pos_weight=positive, reduction=reduction)
+
+
+def _bce(raw: Tensor, target: Tensor, reduction: str, *, weight: Any, soft: bool) -> Tensor:
+    return F.binary_cross_entropy(raw, target, weight=_weight(weight, raw), reduction=reduction)
+
+
+def _soft_margin(raw: Tensor, target: Tensor, reduction: str) -> Tensor:
+    return reduce(-F.logsigmoid(target * raw), reduction)
+
+
+def _rows(raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    return raw.reshape(-1, raw.shape[-1]), target.reshape(-1).long()
+
+
+def _known_mean(value: Tensor, target: Tensor, reduction: str, ignore_index: int | None) -> Tensor:
+    """Return the value; where every label is missing its mean is 0, not torch's 0/0."""
+    if reduction != "mean" or ignore_index is None:
+        return value
+    return torch.where((target != ignore_index).any(), value, 0.0)
+
+
+def _cross_entropy(
+    raw: Tensor,
+    target: Tensor,
+    reduction: str,
+    *,
+    classes: int | None = None,
+    weight: Any,
+    label_smoothing: float,
+    ignore_index: int | None,
+) -> Tensor:
+    rows, labels = _rows(raw, target)
+    value = F.cross_entropy(
+        rows,
+        labels,
+        weight=_weight(weight, raw),
+        reduction=reduction,
+        label_smoothing=label_smoothing,
+        ignore_index=NEVER if ignore_index is None else ignore_index,
+    )
+    if reduction == "none":
+        return value.reshape(target.shape)
+    return _known_mean(value, target, reduction, ignore_index)
+
+
+def _nll(raw: Tensor, target: Tensor, reduction: str, *, weight: Any, ignore_index: int | None) -> Tensor:
+    rows, labels = _rows(raw, target)
+    ignored = NEVER if ignore_index is None else ignore_index
+    value = F.nll_loss(rows, labels, weight=_weight(weight, raw), reduction=reduction, ignore_index=ignored)
+    if reduction == "none":
+        return value.reshape(target.shape)
+    return _known_mean(value, target, reduction, ignore_index)
+
+
+def _soft_cross_entropy(
+    raw: Tensor, target: Tensor, reduction: str, *, classes: int | None, weight: Any, label_smoothing: float
+) -> Tensor:
+    rows, laws = raw.reshape(-1, raw.shape[-1]), target.reshape(-1, target.shape[-1])
+    tilt = _weight(weight, raw)
+    value = F.cross_entropy(rows, laws, weight=tilt, reduction=reduction, label_smoothing=label_smoothing)
+    return value.reshape(target.shape[:-1]) if reduction == "none" else value
+
+
+def _multi_margin(raw: Tensor, target: Tensor, reduction: str, *, p: int, margin: float, weight: Any) -> Tensor:
+    rows, labels = _rows(raw, target)
+    tilt = _weight(weight, raw)
+    value = F.multi_margin_loss(rows, labels, p=p, margin=margin, weight=tilt, reduction=reduction)
     return value.reshape(target.shape) if reduction == "none" else value
+
+
+def _multi_label_soft_margin(raw: Tensor, target: Tensor, reduction: str, *, weight: Any) -> Tensor:
+    return F.multilabel_soft_margin_loss(raw, target, weight=_weight(weight, raw), reduction=reduction)
 
 
 LABELS: dict[str, Callable[..., Tensor]] = {
     "bce_with_logits": _bce_with_logits,
     "bce": _bce,
+    "soft_margin": _soft_margin,
     "cross_entropy": _cross_entropy,
+    "nll": _nll,
+    "soft_cross_entropy": _soft_cross_entropy,
+    "multi_margin": _multi_margin,
+    "multi_label_soft_margin": _multi_label_soft_margin,
 }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from likelihoods.catalog.asymmetric import quantile_levels
+from likelihoods.catalog.robust import barron_loss
 from likelihoods.likelihood import reduce
 
 
@@ -32,6 +34,36 @@ def _log_cosh(raw: Tensor, target: Tensor, reduction: str) -> Tensor:
     # log cosh r = |r| + log1p((e^-2|r| - 1) / 2): no overflow, and no lost digits at small r
     size = (raw - target).abs()
     return reduce(size + torch.log1p(0.5 * torch.expm1(-2 * size)), reduction)
+
+
+def _quantile(raw: Tensor, target: Tensor, reduction: str, *, levels: float | Sequence[float]) -> Tensor:
+    found = quantile_levels(levels)
+    columns = raw.unbind(-1) if len(found) > 1 else (raw,)
+    parts = [tau * F.leaky_relu(target - f, (tau - 1) / tau) for f, tau in zip(columns, found, strict=True)]
+    return reduce(sum(parts[1:], parts[0]), reduction)
+
+
+def _expectile(raw: Tensor, target: Tensor, reduction: str, *, level: float) -> Tensor:
+    root = F.leaky_relu(target - raw, math.sqrt((1 - level) / level))
+    return level * reduce(root * root, reduction)
+
+
+def _cauchy(raw: Tensor, target: Tensor, reduction: str, *, scale: float) -> Tensor:
+    z = (raw - target) / scale
+    return 2 * reduce(torch.hypot(z, z.new_ones(())).log(), reduction)  # z² would overflow
+
+
+def _barron(raw: Tensor, target: Tensor, reduction: str, *, alpha: float, scale: float) -> Tensor:
+    return reduce(barron_loss(raw.unsqueeze(-1), target, alpha, scale), reduction)
+
+
+def _epsilon_insensitive(raw: Tensor, target: Tensor, reduction: str, *, epsilon: float) -> Tensor:
+    return reduce(((raw - target).abs() - epsilon).relu(), reduction)
+
+
+def _squared_epsilon_insensitive(raw: Tensor, target: Tensor, reduction: str, *, epsilon: float) -> Tensor:
+    excess = ((raw - target).abs() - epsilon).relu()
+    return reduce(excess * excess, reduction)
 
 
 def _gaussian_nll(raw: Tensor, target: Tensor, reduction: str, *, full: bool, eps: float) -> Tensor:
@@ -70,6 +102,12 @@ NUMBERS: dict[str, Callable[..., Tensor]] = {
     "huber": _huber,
     "smooth_l1": _smooth_l1,
     "log_cosh": _log_cosh,
+    "quantile": _quantile,
+    "expectile": _expectile,
+    "cauchy": _cauchy,
+    "barron": _barron,
+    "epsilon_insensitive": _epsilon_insensitive,
+    "squared_epsilon_insensitive": _squared_epsilon_insensitive,
     "gaussian_nll": _gaussian_nll,
     "poisson_nll": _poisson_nll,
 }

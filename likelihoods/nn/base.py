@@ -52,6 +52,9 @@ class Case:
         weight: by which each value is multiplied before the reduction; the mean does not divide by it.
         elementwise: whether torch has a value for each outcome, of which the row's is the sum (KLDivLoss).
         batch: by what the reduction ``"batchmean"`` divides, where there is one.
+        labels: whether the last axis of the target is a set of labels, of which the loss takes the mean, and the likelihood the
+            sum.
+        zero_infinity: whether an infinite value counts as 0, and has no slope.
     """
 
     row: Row
@@ -60,6 +63,8 @@ class Case:
     weight: Tensor | None = None
     elementwise: bool = False
     batch: int | None = None
+    labels: bool = False
+    zero_infinity: bool = False
 
 
 class Derived(nn.Module, abc.ABC):
@@ -80,9 +85,10 @@ class Derived(nn.Module, abc.ABC):
         super().__init_subclass__(**kwargs)
         theirs = next((c for c in cls.__mro__ if c.__module__.startswith("torch.nn.modules.")), nn.Module)
         if theirs is not nn.Module:
-            signature = inspect.signature(theirs)
+            signature = inspect.signature(theirs.__init__)  # type: ignore[misc]
+            _, *parameters = signature.parameters.values()
             strict = inspect.Parameter("strict", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=bool)
-            cls.__signature__ = signature.replace(parameters=[*signature.parameters.values(), strict])  # type: ignore[attr-defined]
+            cls.__signature__ = signature.replace(parameters=[*parameters, strict])  # type: ignore[attr-defined]
             cls._theirs = theirs
 
     _theirs: type[nn.Module]
@@ -91,10 +97,11 @@ class Derived(nn.Module, abc.ABC):
         super().__init__(*args, **kwargs)
         self.strict = strict
         self._made: dict[tuple[str, ...], Row] = {}
+        self._make()
 
     @abc.abstractmethod
-    def _row(self) -> Row:
-        """Return the row, for targets of the usual kind."""
+    def _row(self, soft: bool = False) -> Row:
+        """Return the row for targets of the usual kind, or for probabilities in their place where there is such a row."""
 
     @abc.abstractmethod
     def _raw(self, *predictions: Any) -> Tensor:
@@ -138,10 +145,13 @@ class Derived(nn.Module, abc.ABC):
         Args:
             inputs: those of ``forward``.
         """
-        case = self._case(*inputs)
+        case = checked(self._case(*inputs))
         relation = case.row.relation
         nll = relation.nll(case.row.model, case.raw, case.target)
-        return self._reduce(nll, relation.known and relation.known(case.target), case.batch and nll.numel())
+        if case.labels:
+            nll = nll.sum(-1)
+        known = None if relation.known is None else relation.known(case.target)
+        return self._reduce(nll, known, case.batch and nll.numel())
 
     def derived(self, *inputs: Any) -> Tensor:
         """Return the loss by the derivation: the relation applied to the negative log-likelihood, reduced as torch does.
@@ -154,13 +164,18 @@ class Derived(nn.Module, abc.ABC):
         Raises:
             ValueError: shapes that do not fit each other; nothing is broadcast.
         """
-        case = self._case(*inputs)
+        case = checked(self._case(*inputs))
         relation = case.row.relation
         evaluate = relation.terms if case.elementwise and isinstance(relation, Expected) else relation.loss
         value = evaluate(case.row.model, case.raw, case.target)
         if case.weight is not None:
             value = value * case.weight
-        return self._reduce(value, relation.share and relation.share(case.target), case.batch)
+        if case.labels:
+            value = value.mean(-1)
+        if case.zero_infinity:
+            value = torch.where(value == torch.inf, 0.0, value)
+        share = None if relation.share is None else relation.share(case.target)
+        return self._reduce(value, share, case.batch)
 
     def extra_repr(self) -> str:
         """Show torch's own, and strict where it is set."""
@@ -189,8 +204,23 @@ class Derived(nn.Module, abc.ABC):
             made = self._made[key] = row(name, **options)
         return made
 
+    def _make(self) -> None:
+        # torch.compile cannot make a row while it traces a call
+        if self.strict:
+            self._row()
+            self._row(soft=True)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Any:
+        super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
+        self._make()  # .to() may have replaced a weight
+        return self
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_made": {}}  # a row is made anew: some hold functions that cannot be pickled
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._make()
 
     def __prepare_scriptable__(self) -> nn.Module:
         """Return torch's own module to torch.jit.script; its value is the same.
@@ -213,6 +243,17 @@ def _same(made: dict[str, Any], options: dict[str, Any]) -> bool:
         made[name] is value or not (isinstance(value, Tensor) or isinstance(made[name], Tensor) or made[name] != value)
         for name, value in options.items()
     )
+
+
+def checked(case: Case) -> Case:
+    """Return the case, or raise ValueError where the prediction is for targets of another shape."""
+    rows = case.row.model.rows(case.row.relation.outcome(case.target))
+    if case.raw.shape[:-1] != rows:
+        raise ValueError(
+            f"The prediction is for targets of shape {tuple(case.raw.shape[:-1])}, but these have shape {tuple(rows)}: give both "
+            f"the same. (Nothing is broadcast with strict=True.)"
+        )
+    return case
 
 
 def paired(raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import abc
 from typing import Any, final
 
 from torch import Tensor, nn
@@ -16,10 +15,6 @@ class Grey(Derived):
 
     weight: Tensor | None
 
-    @abc.abstractmethod
-    def _soft(self) -> Row:
-        """Return the row for targets that are probabilities."""
-
     def _raw(self, *predictions: Any) -> Tensor:
         (prediction,) = predictions
         raw: Tensor = prediction.unsqueeze(-1)
@@ -27,7 +22,7 @@ class Grey(Derived):
 
     def _case(self, *inputs: Any) -> Case:
         prediction, target = inputs
-        return Case(self._soft(), *paired(prediction.unsqueeze(-1), target), weight=self.weight)
+        return Case(self._row(soft=True), *paired(prediction.unsqueeze(-1), target), weight=self.weight)
 
 
 @final
@@ -36,6 +31,7 @@ class BCELoss(Grey, nn.BCELoss):
 
     Torch cuts the loss at 100 nats; the derivation does not. ``weight`` multiplies each element's loss.
 
+    >>> import torch
     >>> loss = BCELoss()
     >>> loss(torch.tensor([0.25]), torch.tensor([1.0]))
     tensor(1.3863)
@@ -47,11 +43,8 @@ class BCELoss(Grey, nn.BCELoss):
         """Return the loss of probabilities, reduced; both of one shape, whatever it is."""
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
-    def _row(self) -> Row:
-        return self._named("bce", weight=self.weight)
-
-    def _soft(self) -> Row:
-        return self._named("bce", soft=True)
+    def _row(self, soft: bool = False) -> Row:
+        return self._named("bce", soft=True) if soft else self._named("bce", weight=self.weight)
 
 
 @final
@@ -60,21 +53,21 @@ class BCEWithLogitsLoss(Grey, nn.BCEWithLogitsLoss):
 
     ``weight`` multiplies each element's loss. ``pos_weight`` shifts what is learned: see ``.relation``.
 
+    >>> import torch
     >>> loss = BCEWithLogitsLoss(pos_weight=torch.tensor(3.0))
     >>> loss(torch.zeros(1), torch.ones(1)), loss.nll(torch.zeros(1), torch.ones(1))
     (tensor(2.0794), tensor(0.6931))
-    >>> loss.relation.sentence()
+    >>> loss.relation.untilt(loss.likelihood(torch.tensor(3.0).log())).probs  # what a fair coin teaches, and the coin
+    tensor(0.5000)
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Return the loss of log-odds, reduced; both of one shape, whatever it is."""
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
-    def _row(self) -> Row:
-        return self._named("bce_with_logits", weight=self.weight, pos_weight=self.pos_weight)
-
-    def _soft(self) -> Row:
-        return self._named("bce_with_logits", pos_weight=self.pos_weight, soft=True)
+    def _row(self, soft: bool = False) -> Row:
+        given = {"soft": True} if soft else {"weight": self.weight}
+        return self._named("bce_with_logits", pos_weight=self.pos_weight, **given)
 
 
 @final
@@ -83,6 +76,7 @@ class SoftMarginLoss(OneNumber, nn.SoftMarginLoss):
 
     Torch overflows where the product of both is below -88 in float32; the derivation does not.
 
+    >>> import torch
     >>> wrong, label = torch.tensor([-100.0]), torch.ones(1)
     >>> SoftMarginLoss()(wrong, label), SoftMarginLoss(strict=True)(wrong, label)
     (tensor(inf), tensor(100.))
@@ -92,5 +86,5 @@ class SoftMarginLoss(OneNumber, nn.SoftMarginLoss):
         """Return log(1 + exp(-target * input)), reduced; both of one shape, whatever it is."""
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("soft_margin")

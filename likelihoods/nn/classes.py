@@ -19,23 +19,34 @@ def classes_last(x: Tensor) -> Tensor:
     return x.movedim(1, -1) if x.dim() > 1 else x
 
 
+def soft_case(row: Row, scores: Tensor, target: Tensor, *, ignoring: bool) -> Case:
+    """Return the call whose targets are probabilities, one for each score."""
+    if ignoring or not target.is_floating_point():
+        raise ValueError(
+            f"The target is {target.dtype} of the scores' own shape {tuple(scores.shape)}, so it holds the probabilities of the "
+            f"classes: give floating point and no ignore_index, or one class for each row: target.argmax(1) if it is one-hot."
+        )
+    return Case(row, *paired(classes_last(scores), classes_last(target)))
+
+
 class NLLLoss(Derived, nn.NLLLoss):
     """torch.nn.NLLLoss: the row ``nll``, a negative log-likelihood if the input is log-probabilities.
 
     Where every target is ignored, torch's mean is NaN; the derivation's is 0.
 
+    >>> import torch
     >>> log_p = torch.tensor([[0.25, 0.75]]).log()
     >>> NLLLoss()(log_p, torch.tensor([0]))
     tensor(1.3863)
     >>> NLLLoss()(log_p, torch.tensor([-100])), NLLLoss(strict=True)(log_p, torch.tensor([-100]))
-    (tensor(nan), tensor(-0.))
+    (tensor(nan), tensor(0.))
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Return the loss of log-probabilities ``(N, C, d1, …)`` or ``(C)`` and classes ``(N, d1, …)`` or ``()``, reduced."""
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("nll", weight=self.weight, ignore_index=self.ignore_index)
 
     def _raw(self, *predictions: Any) -> Tensor:
@@ -63,8 +74,9 @@ class CrossEntropyLoss(Derived, nn.CrossEntropyLoss):
     """torch.nn.CrossEntropyLoss: the row ``cross_entropy``; ``soft_cross_entropy`` where the targets are probabilities.
 
     Where every target is ignored, torch's mean is NaN; the derivation's is 0. With class weights the law that is learned is
-    not the data's: ``.relation.untilt(law)`` gives that back.
+    not the data's: ``.relation.of.untilt(law)`` gives that back.
 
+    >>> import torch
     >>> loss = CrossEntropyLoss(weight=torch.tensor([1.0, 3.0]))
     >>> scores, target = torch.zeros(1, 2), torch.tensor([1])
     >>> loss(scores, target), loss.likelihood(scores).probs
@@ -80,20 +92,20 @@ class CrossEntropyLoss(Derived, nn.CrossEntropyLoss):
         """
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
-    def _row(self) -> Row:
-        return self._named(
-            "cross_entropy", weight=self.weight, label_smoothing=self.label_smoothing, ignore_index=self.ignore_index
-        )
+    def _row(self, soft: bool = False) -> Row:
+        given = {"weight": self.weight, "label_smoothing": self.label_smoothing}
+        if soft:
+            return self._named("soft_cross_entropy", **given)
+        return self._named("cross_entropy", ignore_index=self.ignore_index, **given)
 
     def _raw(self, *predictions: Any) -> Tensor:
         return classes_last(*predictions)
 
     def _case(self, *inputs: Any) -> Case:
         scores, target = inputs
-        if target.shape != scores.shape:
-            return Case(self._row(), classes_last(scores), target)
-        soft = self._named("soft_cross_entropy", weight=self.weight, label_smoothing=self.label_smoothing)
-        return Case(soft, *paired(classes_last(scores), classes_last(target)))
+        if target.shape == scores.shape:
+            return soft_case(self._row(soft=True), scores, target, ignoring=self.ignore_index >= 0)
+        return Case(self._row(), classes_last(scores), target)
 
 
 @final
@@ -104,6 +116,7 @@ class KLDivLoss(Derived, nn.KLDivLoss):
     mean over rows. Torch gives NaN where a log-target is -inf, or where a target is 0 and its log-probability -inf; the
     derivation gives the divergence.
 
+    >>> import torch
     >>> log_q, p = torch.tensor([[0.5, 0.5, 0.0]]).log(), torch.tensor([[1.0, 0.0, 0.0]])
     >>> KLDivLoss(reduction="batchmean")(log_q, p), KLDivLoss(reduction="batchmean", strict=True)(log_q, p)
     (tensor(nan), tensor(0.6931))
@@ -115,7 +128,7 @@ class KLDivLoss(Derived, nn.KLDivLoss):
         """Return the divergence of the input, log-probabilities, from the target, probabilities or their logarithms."""
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("kl_div", log_target=self.log_target)
 
     def _raw(self, *predictions: Any) -> Tensor:
@@ -135,9 +148,10 @@ class KLDivLoss(Derived, nn.KLDivLoss):
 class AdaptiveLogSoftmaxWithLoss(Derived, nn.AdaptiveLogSoftmaxWithLoss):
     """torch.nn.AdaptiveLogSoftmaxWithLoss: the row ``adaptive_log_softmax`` of its own layers' scores.
 
-    Torch's forward, and so ``derived``, returns a pair: ``output``, the log-probability of each target, and ``loss``.
+    As in torch, a call returns a pair: ``output``, the log-probability of each target, and ``loss``; ``derived`` is the loss.
 
-    >>> loss = AdaptiveLogSoftmaxWithLoss(4, 6, [2, 4])
+    >>> import torch
+    >>> loss = AdaptiveLogSoftmaxWithLoss(4, 6, [2, 4], div_value=1.0)
     >>> loss.likelihood(torch.zeros(1, 4)).probs.sum(-1)
     tensor([1.], grad_fn=<SumBackward1>)
     """
@@ -146,15 +160,12 @@ class AdaptiveLogSoftmaxWithLoss(Derived, nn.AdaptiveLogSoftmaxWithLoss):
 
     def forward(self, input_: Tensor, target_: Tensor) -> Any:
         """Return (output, loss) of inputs ``(N, in_features)`` or ``(in_features)`` and classes ``(N)`` or ``()``."""
-        return self.derived(input_, target_) if self.strict else super().forward(input_, target_)
+        if not self.strict:
+            return super().forward(input_, target_)
+        output = self._row().model.log_prob(self._raw(input_), target_)
+        return ADAPTIVE(output, self.derived(input_, target_))
 
-    def derived(self, *inputs: Any) -> Any:
-        """Return (output, loss) by the derivation: each target's log-probability in nats, and minus their mean."""
-        case = self._case(*inputs)
-        nll = case.row.relation.nll(case.row.model, case.raw, case.target)
-        return ADAPTIVE(-nll, self._reduce(nll, None, None))
-
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("adaptive_log_softmax", cutoffs=tuple(self.cutoffs))
 
     def _raw(self, *predictions: Any) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from typing import Any, final
 
 import torch
@@ -17,6 +18,7 @@ SQUARED_NORM = 1e-12  # torch adds it to each squared norm of a cosine
 class HingeEmbeddingLoss(OneNumber, nn.HingeEmbeddingLoss):
     """torch.nn.HingeEmbeddingLoss: the row ``hinge_embedding``, whose likelihood is normalised over the two labels.
 
+    >>> import torch
     >>> loss = HingeEmbeddingLoss()
     >>> distance, label = torch.tensor([0.5, 0.5]), torch.tensor([1.0, -1.0])
     >>> loss(distance, label), loss.nll(distance, label)
@@ -27,7 +29,7 @@ class HingeEmbeddingLoss(OneNumber, nn.HingeEmbeddingLoss):
         """Return the loss of distances of any shape and labels 1 (alike) or -1, reduced."""
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("hinge_embedding", margin=self.margin)
 
 
@@ -37,6 +39,7 @@ class CosineEmbeddingLoss(Derived, nn.CosineEmbeddingLoss):
 
     ``likelihood(input1, input2)`` is the law of the label: whether the pair is alike.
 
+    >>> import torch
     >>> loss = CosineEmbeddingLoss()
     >>> a, b = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 1.0]])
     >>> loss(a, b, torch.tensor([1.0]))
@@ -49,7 +52,7 @@ class CosineEmbeddingLoss(Derived, nn.CosineEmbeddingLoss):
         """Return the loss of inputs ``(N, D)`` or ``(D)`` and labels 1 (alike) or -1, ``(N)`` or ``()``, reduced."""
         return self.derived(input1, input2, target) if self.strict else super().forward(input1, input2, target)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("cosine_embedding", margin=self.margin)
 
     def _raw(self, *predictions: Any) -> Tensor:
@@ -69,6 +72,7 @@ class MarginRankingLoss(Derived, nn.MarginRankingLoss):
 
     ``likelihood(input1, input2)`` is the law of the label: which of the two ranks higher.
 
+    >>> import torch
     >>> loss = MarginRankingLoss(margin=1.0)
     >>> first, second = torch.tensor([0.3]), torch.tensor([0.1])
     >>> loss(first, second, torch.tensor([1.0]))
@@ -79,7 +83,7 @@ class MarginRankingLoss(Derived, nn.MarginRankingLoss):
         """Return the loss of scores of one shape and labels 1 (the first ranks higher) or -1, reduced."""
         return self.derived(input1, input2, target) if self.strict else super().forward(input1, input2, target)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("margin_ranking", margin=self.margin)
 
     def _raw(self, *predictions: Any) -> Tensor:
@@ -97,10 +101,17 @@ class Triplet(Derived):
         raw = self._raw(*inputs)
         return Case(self._row(), raw, torch.ones_like(raw[..., 0]))  # 1: the positive is the closer one
 
-    def _distances(self, distance: Any, anchor: Tensor, positive: Tensor, negative: Tensor, swap: bool) -> Tensor:
-        near, far = distance(anchor, positive), distance(anchor, negative)
-        if swap:
-            far = torch.minimum(far, distance(positive, negative))
+    swap: bool
+
+    @abc.abstractmethod
+    def _distance(self, one: Tensor, other: Tensor) -> Tensor:
+        """Return the distance of each pair."""
+
+    def _raw(self, *predictions: Any) -> Tensor:
+        anchor, positive, negative = predictions
+        near, far = self._distance(anchor, positive), self._distance(anchor, negative)
+        if self.swap:
+            far = torch.minimum(far, self._distance(positive, negative))
         return torch.stack([near, far], -1)
 
 
@@ -111,6 +122,7 @@ class TripletMarginLoss(Triplet, nn.TripletMarginLoss):
     The distances are torch.pairwise_distance's, which adds ``eps`` to each difference. ``likelihood(anchor, positive,
     negative)`` is the law of which is closer.
 
+    >>> import torch
     >>> loss = TripletMarginLoss()
     >>> anchor, positive, negative = torch.zeros(1, 2), torch.ones(1, 2), 3 * torch.ones(1, 2)
     >>> loss(anchor, positive, negative), loss(anchor, negative, positive)
@@ -121,11 +133,8 @@ class TripletMarginLoss(Triplet, nn.TripletMarginLoss):
         """Return the loss of inputs ``(N, D)`` or ``(D)``, reduced."""
         return self.derived(anchor, positive, negative) if self.strict else super().forward(anchor, positive, negative)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("triplet_margin", margin=self.margin)
-
-    def _raw(self, *predictions: Any) -> Tensor:
-        return self._distances(self._distance, *predictions, self.swap)
 
     def _distance(self, one: Tensor, other: Tensor) -> Tensor:
         return torch.pairwise_distance(one, other, self.p, self.eps)
@@ -137,6 +146,7 @@ class TripletMarginWithDistanceLoss(Triplet, nn.TripletMarginWithDistanceLoss):
 
     ``likelihood(anchor, positive, negative)`` is the law of which is closer.
 
+    >>> import torch
     >>> loss = TripletMarginWithDistanceLoss(distance_function=lambda a, b: (a - b).abs().sum(-1))
     >>> loss(torch.zeros(1, 2), torch.ones(1, 2), 3 * torch.ones(1, 2))
     tensor(0.)
@@ -146,8 +156,9 @@ class TripletMarginWithDistanceLoss(Triplet, nn.TripletMarginWithDistanceLoss):
         """Return the loss of inputs that the distance takes, reduced."""
         return self.derived(anchor, positive, negative) if self.strict else super().forward(anchor, positive, negative)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("triplet_margin", margin=self.margin)
 
-    def _raw(self, *predictions: Any) -> Tensor:
-        return self._distances(self.distance_function, *predictions, self.swap)
+    def _distance(self, one: Tensor, other: Tensor) -> Tensor:
+        assert self.distance_function is not None  # torch's type allows it; its constructor puts a distance there
+        return self.distance_function(one, other)

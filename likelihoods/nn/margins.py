@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, final
 
 import torch
@@ -23,6 +24,7 @@ class OfScores(Derived):
 class MultiMarginLoss(OfScores, nn.MultiMarginLoss):
     """torch.nn.MultiMarginLoss: the row ``multi_margin``, whose likelihood is normalised over the classes.
 
+    >>> import torch
     >>> loss = MultiMarginLoss()
     >>> loss(torch.tensor([[0.5, 0.0, 0.2]]), torch.tensor([0]))
     tensor(0.4000)
@@ -32,7 +34,7 @@ class MultiMarginLoss(OfScores, nn.MultiMarginLoss):
         """Return the loss of scores ``(N, C)`` or ``(C)`` and classes ``(N)`` or ``()``, reduced."""
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("multi_margin", p=self.p, margin=self.margin, weight=self.weight)
 
     def _case(self, *inputs: Any) -> Case:
@@ -44,6 +46,7 @@ class MultiMarginLoss(OfScores, nn.MultiMarginLoss):
 class MultiLabelMarginLoss(OfScores, nn.MultiLabelMarginLoss):
     """torch.nn.MultiLabelMarginLoss: the row ``multi_label_margin``, whose likelihood is normalised over all sets of classes.
 
+    >>> import torch
     >>> loss = MultiLabelMarginLoss()
     >>> scores, classes = torch.tensor([[0.1, 0.2, 0.4, 0.8]]), torch.tensor([[3, 0, -1, 1]])  # 3 and 0; -1 ends the list
     >>> loss(scores, classes)
@@ -56,7 +59,7 @@ class MultiLabelMarginLoss(OfScores, nn.MultiLabelMarginLoss):
         """Return the loss of scores ``(N, C)`` or ``(C)`` and lists of classes of that shape, each ended by -1, reduced."""
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("multi_label_margin")
 
     def _case(self, *inputs: Any) -> Case:
@@ -72,8 +75,11 @@ class MultiLabelMarginLoss(OfScores, nn.MultiLabelMarginLoss):
 
 @final
 class MultiLabelSoftMarginLoss(OfScores, nn.MultiLabelSoftMarginLoss):
-    """torch.nn.MultiLabelSoftMarginLoss: the row ``multi_label_soft_margin``, independent classes of a set.
+    """torch.nn.MultiLabelSoftMarginLoss: the row ``multi_label_soft_margin``, independent labels of a set.
 
+    With ``weight`` the relation is that of one label.
+
+    >>> import torch
     >>> loss = MultiLabelSoftMarginLoss()
     >>> loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])), loss.nll(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]))
     (tensor(0.6931), tensor(1.3863))
@@ -83,9 +89,16 @@ class MultiLabelSoftMarginLoss(OfScores, nn.MultiLabelSoftMarginLoss):
         """Return the loss of log-odds ``(..., C)`` and targets of 0 and 1 of that shape, reduced."""
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
-    def _row(self) -> Row:
-        return self._named("multi_label_soft_margin", weight=self.weight)
+    def _row(self, soft: bool = False) -> Row:
+        if soft:
+            return self._named("bce_with_logits", soft=True)
+        labels = self._named("multi_label_soft_margin")
+        if self.weight is None:
+            return labels
+        each = self._named("bce_with_logits", weight=self.weight / self.weight.shape[-1])
+        return replace(labels, relation=each.relation)
 
     def _case(self, *inputs: Any) -> Case:
         scores, target = inputs
-        return Case(self._row(), *paired(scores, target))
+        # a target may be a probability
+        return Case(self._row(soft=True), *paired(scores.unsqueeze(-1), target), weight=self.weight, labels=True)

@@ -15,7 +15,8 @@ class OneNumber(Derived):
 
     def _raw(self, *predictions: Any) -> Tensor:
         (prediction,) = predictions
-        return prediction.unsqueeze(-1)
+        raw: Tensor = prediction.unsqueeze(-1)
+        return raw
 
     def _case(self, *inputs: Any) -> Case:
         prediction, target = inputs
@@ -26,6 +27,7 @@ class OneNumber(Derived):
 class L1Loss(OneNumber, nn.L1Loss):
     """torch.nn.L1Loss: the row ``l1``.
 
+    >>> import torch
     >>> loss = L1Loss()
     >>> loss(torch.tensor([1.0, 2.0]), torch.tensor([1.5, 2.0]))
     tensor(0.2500)
@@ -37,7 +39,7 @@ class L1Loss(OneNumber, nn.L1Loss):
         """Return |input - target|, reduced; both of one shape, whatever it is."""
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("l1")
 
 
@@ -45,6 +47,7 @@ class L1Loss(OneNumber, nn.L1Loss):
 class MSELoss(OneNumber, nn.MSELoss):
     """torch.nn.MSELoss: the row ``mse``, a Gaussian whose variance is 1/2.
 
+    >>> import torch
     >>> loss = MSELoss()
     >>> loss(torch.tensor([1.0, 2.0]), torch.tensor([1.5, 2.0]))
     tensor(0.1250)
@@ -56,7 +59,7 @@ class MSELoss(OneNumber, nn.MSELoss):
         """Return (input - target)², reduced; both of one shape, whatever it is."""
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("mse")
 
 
@@ -64,6 +67,7 @@ class MSELoss(OneNumber, nn.MSELoss):
 class SmoothL1Loss(OneNumber, nn.SmoothL1Loss):
     """torch.nn.SmoothL1Loss: the row ``smooth_l1``; ``l1`` where beta is 0.
 
+    >>> import torch
     >>> SmoothL1Loss(beta=0.5)(torch.tensor([1.0, 2.0]), torch.tensor([1.5, 2.0]))
     tensor(0.1250)
     """
@@ -72,7 +76,7 @@ class SmoothL1Loss(OneNumber, nn.SmoothL1Loss):
         """Return the loss, reduced; both of one shape, whatever it is."""
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("smooth_l1", beta=self.beta) if self.beta else self._named("l1")
 
 
@@ -80,6 +84,7 @@ class SmoothL1Loss(OneNumber, nn.SmoothL1Loss):
 class HuberLoss(OneNumber, nn.HuberLoss):
     """torch.nn.HuberLoss: the row ``huber``.
 
+    >>> import torch
     >>> HuberLoss(delta=0.5)(torch.tensor([1.0, 2.0]), torch.tensor([1.5, 2.0]))
     tensor(0.0625)
     """
@@ -88,7 +93,7 @@ class HuberLoss(OneNumber, nn.HuberLoss):
         """Return the loss, reduced; both of one shape, whatever it is."""
         return self.derived(input, target) if self.strict else super().forward(input, target)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("huber", delta=self.delta)
 
 
@@ -99,6 +104,7 @@ class PoissonNLLLoss(OneNumber, nn.PoissonNLLLoss):
     With ``full=True`` torch adds Stirling's approximation of log y!, so that its value is off the likelihood's by up to
     0.04 nats a target; ``.nll`` has log y! itself.
 
+    >>> import torch
     >>> loss = PoissonNLLLoss(full=True)
     >>> prediction, count = torch.zeros(1), torch.tensor([2.0])
     >>> loss(prediction, count), loss.nll(prediction, count)
@@ -109,7 +115,7 @@ class PoissonNLLLoss(OneNumber, nn.PoissonNLLLoss):
         """Return the loss, reduced; both of one shape, whatever it is."""
         return self.derived(log_input, target) if self.strict else super().forward(log_input, target)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("poisson_nll", log_input=self.log_input, full=self.full, eps=self.eps)
 
 
@@ -119,6 +125,7 @@ class GaussianNLLLoss(Derived, nn.GaussianNLLLoss):
 
     ``likelihood(input, var)`` has the variance as its second input.
 
+    >>> import torch
     >>> loss = GaussianNLLLoss(full=True)
     >>> loss(torch.zeros(1), torch.ones(1), torch.ones(1))
     tensor(1.4189)
@@ -139,7 +146,7 @@ class GaussianNLLLoss(Derived, nn.GaussianNLLLoss):
         """
         return self.derived(input, target, var) if self.strict else super().forward(input, target, var)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("gaussian_nll", full=self.full, eps=self.eps)
 
     def _raw(self, *predictions: Any) -> Tensor:

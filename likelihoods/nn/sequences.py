@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from likelihoods.distributions.label_string import LabelString
 from likelihoods.nn.base import Case, Derived, Row
 
-PAD = -1
+PAD, NO_LABEL = -1, -2
 
 
 @final
@@ -21,6 +21,7 @@ class CTCLoss(Derived, nn.CTCLoss):
     that slopes are right whether or not a log-softmax came before; torch's are those of a log-softmax in any case
     (https://github.com/pytorch/pytorch/issues/52241). Values are the same.
 
+    >>> import torch
     >>> log_probs = torch.full((2, 1, 3), 1 / 3).log()  # two frames, one input, three labels with the blank
     >>> loss = CTCLoss()
     >>> loss(log_probs, torch.tensor([[1]]), (2,), (1,)).exp()  # three of nine paths
@@ -39,7 +40,7 @@ class CTCLoss(Derived, nn.CTCLoss):
         given = (log_probs, targets, input_lengths, target_lengths)
         return self.derived(*given) if self.strict else super().forward(*given)
 
-    def _row(self) -> Row:
+    def _row(self, soft: bool = False) -> Row:
         return self._named("ctc", blank=self.blank, per_label=self.reduction == "mean")
 
     def _raw(self, *predictions: Any) -> Tensor:
@@ -51,7 +52,8 @@ class CTCLoss(Derived, nn.CTCLoss):
         log_probs, targets, input_lengths, target_lengths = inputs
         raw = self._raw(log_probs, input_lengths)
         lengths = _whole(target_lengths, raw, "target_lengths")
-        return Case(self._row(), raw, _padded(targets.to(raw.device), lengths, raw.shape[-2]))
+        strings = _padded(targets.to(raw.device), lengths, raw.shape[-2])
+        return Case(self._row(), raw, strings, zero_infinity=self.zero_infinity)
 
 
 def _whole(lengths: Any, raw: Tensor, name: str) -> Tensor:
@@ -75,7 +77,8 @@ def _padded(targets: Tensor, lengths: Tensor, frames: int) -> Tensor:
         width = targets.shape[-1]
         index = place + width * torch.arange(lengths.numel(), device=targets.device).reshape(*lengths.shape, 1)
         rows = targets.reshape(-1)
-    used = place < lengths.unsqueeze(-1)
     if not rows.numel():
         return torch.full_like(index, PAD)
-    return torch.where(used, rows[index.clamp(max=rows.numel() - 1)], PAD)
+    length = lengths.unsqueeze(-1)
+    strings = torch.where(place < length, rows[index.clamp(max=rows.numel() - 1)], PAD)
+    return torch.where(length > frames, NO_LABEL, strings)  # a string that is cut would be another one

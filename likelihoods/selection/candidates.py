@@ -70,17 +70,25 @@ def _named(target: Target, given: Candidates) -> list[tuple[str, Likelihood, str
     pairs: list[tuple[str, Any]] = (
         list(given.items())
         if isinstance(given, Mapping)
-        else [(item if isinstance(item, str) else repr(item), item) for item in given]
+        else [
+            (item if isinstance(item, str) else item.name if isinstance(item, Entry) else repr(item), item)
+            for item in given
+        ]
     )
     named = []
     for name, item in pairs:
         if isinstance(item, str):
             entry_name, base, assumption = _from_entry(find(item), target)
             named.append((entry_name if name == item else name, base, assumption))
+        elif isinstance(item, Entry):
+            _, base, assumption = _from_entry(item, target)
+            named.append((name, base, assumption))
         elif isinstance(item, Likelihood):
             named.append((name, item, "The target follows the likelihood that was given."))
         else:
-            raise TypeError(f"A candidate is a loss's name or a Likelihood; {name!r} is a {type(item).__name__}.")
+            raise TypeError(
+                f"A candidate is a loss's name, an entry or a Likelihood; {name!r} is a {type(item).__name__}."
+            )
     names = [name for name, _, _ in named]
     if len(set(names)) < len(names):
         raise ValueError(f"Each candidate needs a name of its own; given were {', '.join(names)}.")

@@ -13,12 +13,14 @@ import numpy as np
 import pandas as pd
 import torch
 
+from likelihoods.combinators import Discretized
 from likelihoods.likelihood import NLL, Family, Likelihood
 from likelihoods.selection.describe import Target
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+SAME = 1e-6  # nats a row by which fits of one law may differ, where it is a limit of another (Poisson of negative binomial)
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -227,17 +229,24 @@ def behind_top(scored: Scored, top: Scored | None) -> tuple[float, float]:
 
 
 def tied(scored: Scored, top: Scored | None) -> bool:
-    """Return whether a candidate is within two standard errors of the top."""
+    """Return whether a candidate is within two standard errors of the top, or within what two fits of one law differ by."""
     behind, error = behind_top(scored, top)
-    return top is not None and not scored.flags and behind <= 2 * error
+    return top is not None and not scored.flags and behind <= max(2 * error, SAME)
 
 
 def rank(scored: list[Scored]) -> tuple[Scored, ...]:
-    """Return the candidates in order: the simplest of those tied with the top, then by score, then the flagged."""
+    """Return the candidates in order: the simplest of those tied with the top, then by score, then the flagged.
+
+    The simplest has the fewest numbers that were fitted; of equals, a law of the target's own values comes before one that
+    is rounded to them (a Bernoulli law before a rounded density on [0, 1], which can give the same masses).
+    """
     sound = sorted((s for s in scored if not s.flags), key=lambda s: -s.score)
     flagged = sorted((s for s in scored if s.flags), key=lambda s: -s.score if math.isfinite(s.score) else math.inf)
     if sound:
-        first = min((s for s in sound if tied(s, sound[0])), key=lambda s: (s.parameters, -s.score))
+        first = min(
+            (s for s in sound if tied(s, sound[0])),
+            key=lambda s: (s.parameters, isinstance(s.likelihood, Discretized), -s.score),
+        )
         sound.remove(first)
         sound.insert(0, first)
     return (*sound, *flagged)

@@ -133,6 +133,8 @@ def _score(
         flags.append(f"{sum(not f.converged for f in (whole, *fits))} of its {len(folds) + 1} fits did not converge")
     if not bool(torch.isfinite(scores).all()):
         flags.append(f"{int((~torch.isfinite(scores)).sum())} held-out targets have no likelihood at all under it")
+    if not flags and bool((y == y[0]).all()):
+        flags.append("a constant target tells no loss from another")
     parameters = whole.coefficients.numel() + sum(p.numel() for p in whole.likelihood.parameters())
     return (
         Scored(

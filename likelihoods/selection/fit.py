@@ -25,7 +25,9 @@ from likelihoods.sources import Learned, Predicted
 
 TOLERANCE = 1e-12  # nats a row that a Newton step still promises, below which the fit has converged
 KINK = 1e-3  # nats over all rows that a step must gain to go on where it gains far less than it promised: at a kink
+CRAWL = 1e-6  # nats over all rows below which a step's promise means a learned value on its way to a limit of the law
 BOUND = 16.0  # how far a learned raw value may go from where it starts: a factor of e^16 for a scale
+LIMIT = 0.1  # slope there, in nats over all rows, below which the law has reached a limit, and is not unbounded
 CERTAIN = 1e-6  # nats a row below which a mass says that every target was certain
 MAX_ITERATIONS = 60
 MIXTURE = "its components begin alike, and Newton's method cannot part them; train it by lk.NLL from a random start"
@@ -158,7 +160,10 @@ class _Model:
         known = start.coefficients[1:] if len(start.coefficients) > 1 else mean.new_zeros(len(mean), self.width)
         slopes = known[: len(mean)] * torch.where(torch.isinf(spread), 0.0, spread)[:, None]
         coefficients = torch.cat([(start.coefficients[0] + mean @ known[: len(mean)])[None], slopes])
-        return torch.cat([coefficients.T.reshape(-1), *(p.detach().reshape(-1) for p in start.likelihood.parameters())])
+        learned = torch.cat([self.origin[:0], *(p.detach().reshape(-1) for p in start.likelihood.parameters())])
+        moved = learned - self.origin  # from the end of its space, which is flat, a value would not find back
+        learned = torch.where(moved.abs() > BOUND, self.origin + 0.5 * BOUND * moved.sign(), learned)
+        return torch.cat([coefficients.T.reshape(-1), learned])
 
     def settled(self, theta: Tensor) -> Likelihood:
         """Return the likelihood with its learned parameters at theta."""
@@ -231,7 +236,7 @@ def _newton(model: _Model, theta: Tensor, natural: Tensor | None) -> tuple[Tenso
     value, converged, iterations = model.mean(theta), False, 0
     # the usual bandwidth for a density; its square is the error of the curvature where there is no kink
     window = widest = model.number ** (-1 / 3)
-    hessian, promised = None, math.inf
+    hessian, promised, crawled = None, math.inf, 0
     while iterations < MAX_ITERATIONS:
         iterations += 1
         u = model.u(theta)
@@ -239,10 +244,17 @@ def _newton(model: _Model, theta: Tensor, natural: Tensor | None) -> tuple[Tenso
         gradient = model.gradient(rows)
         if hessian is None:
             hessian = model.expand(_curvature(model, u, rows, window, natural))
+        far = _far(model, theta)
+        if bool(far.any()):  # df of a Student-t law for normal targets, say: held there, while the rest is fitted
+            if float(gradient[far].abs().max()) * model.number > LIMIT:
+                break
+            gradient, hessian = gradient.masked_fill(far, 0.0), hessian.masked_fill(far | far[:, None], 0.0)
+            hessian.diagonal()[far] = 1.0
         step, promise = _direction(hessian, gradient, model.gradient(rows**2, model.design**2))
         if not math.isfinite(promise):
             break
-        if promise < TOLERANCE:
+        crawled = crawled + 1 if promise * model.number < CRAWL else 0
+        if promise < TOLERANCE or crawled > 5:  # Newton's steps to a maximum are soon done: df grows on to a normal law
             converged = True
             break
         best, size = _line_search(model, theta, step, value, float(gradient @ step))
@@ -253,8 +265,6 @@ def _newton(model: _Model, theta: Tensor, natural: Tensor | None) -> tuple[Tenso
             window *= 0.3  # a narrower window sees the kink better
             if window < 1e-3:
                 break
-        if _wandered(model, theta):
-            break
         if promise > 1e-2 * promised or gain < 0.5 * promise:  # else the old curvature is still good enough
             hessian = None
         promised = promise
@@ -308,15 +318,16 @@ def _line_search(model: _Model, theta: Tensor, step: Tensor, value: float, slope
     return value, 0.0
 
 
-def _wandered(model: _Model, theta: Tensor) -> bool:
+def _far(model: _Model, theta: Tensor) -> Tensor:
+    """Return which entries of theta are learned values at the end of their space."""
     moved = (theta[model.columns * model.width :] - model.origin).abs()
-    return bool((moved > BOUND).any())
+    return torch.cat([torch.zeros(model.columns * model.width, dtype=torch.bool), moved > BOUND])
 
 
 def _unbounded(model: _Model, theta: Tensor, value: float, converged: bool) -> str:
     if value < CERTAIN and model.discrete:
         return "every target is predicted with certainty, so the coefficients have no finite best value"
-    if not converged and _wandered(model, theta):
+    if not converged and bool(_far(model, theta).any()):
         moved = (theta[model.columns * model.width :] - model.origin).abs()
         owners = [name for name, size in zip(model.learned, model.sizes, strict=True) for _ in range(size)]
         name = owners[int(moved.argmax())].removesuffix(".raw").rpartition(".")[2]

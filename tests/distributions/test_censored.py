@@ -296,3 +296,13 @@ def test_a_fit_reaches_rs_estimates():
     assert value == pytest.approx(fit["loglik"], abs=1e-6)
     got = (network.weight[0] / spread).tolist()
     assert got == pytest.approx([fit["estimates"][name] for name in ("age", "sex", "ph.ecog")], rel=1e-4)
+
+
+@pytest.mark.parametrize(("dtype", "shape"), [(torch.float32, 2.5), (torch.float64, 25.0)])
+def test_slopes_where_the_other_tail_is_huge(dtype, shape):
+    raw = torch.tensor(-20.0, dtype=dtype, requires_grad=True)
+    one, inf = torch.ones((), dtype=dtype), torch.tensor(INF, dtype=dtype)
+    unseen = D.Weibull(raw.exp(), shape).log_mass(-inf, one)
+    assert torch.autograd.grad(unseen, raw)[0].item() == 0
+    seen = D.Censored(D.Weibull(raw.exp(), shape)).log_prob(torch.stack([one, one]))
+    assert torch.autograd.grad(seen, raw)[0].item() == pytest.approx(shape * math.exp(20 * shape), rel=1e-4)

@@ -16,21 +16,15 @@ from likelihoods import distributions as D
 from tests.distributions.case import Case
 from tests.distributions.checks.density import check_total_mass
 from tests.distributions.checks.probability import check_icdf
-from tests.distributions.checks.protocol import check_class, check_compiles
+from tests.distributions.checks.protocol import check_class
 from tests.distributions.test_battery import CHECKS, NAMES, load
 from tests.distributions.windowed import (
     CASES,
     ClippedNormal,
     ClosedNormal,
-    RoundedGamma,
-    TruncatedGamma,
-    WindowedNegativeBinomial,
-    ZeroTruncatedPoisson,
     normal_mass,
 )
 from tests.reference import fits, table
-
-UNTRACED = (RoundedGamma, TruncatedGamma, WindowedNegativeBinomial, ZeroTruncatedPoisson)
 
 
 def number(x, dtype=torch.float64):
@@ -44,8 +38,6 @@ def number(x, dtype=torch.float64):
 def test_case(case: Case, check) -> None:
     if check is check_class:
         pytest.skip("the checks of docstrings are for families")
-    if check is check_compiles and case.family in UNTRACED:
-        pytest.skip("the incomplete gamma and beta functions cannot be traced whole")
     if check in (check_total_mass, check_icdf) and case.family in (ClippedNormal, ClosedNormal):
         pytest.skip(
             "a value that misses its cell by 1e-6 counts as on it, and these look closer at the ends; see below"

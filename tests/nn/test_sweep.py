@@ -4,7 +4,8 @@ import copy
 import inspect
 import io
 import pickle
-import warnings
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -21,12 +22,16 @@ def scalars(value):
 
 
 def leaves(module, inputs):
-    return [*[i for i in inputs if isinstance(i, torch.Tensor) and i.requires_grad], *module.parameters()]
+    """What a gradient is asked of: the inputs (or what an input was made of) and the module's parameters."""
+    given = [getattr(i, "root", i) for i in inputs if isinstance(i, torch.Tensor)]
+    return [*[x for x in given if x.requires_grad], *module.parameters()]
 
 
 def value_and_gradient(module, inputs, call=None):
     values = scalars((call or module)(*inputs))
-    gradients = torch.autograd.grad(sum(v.sum() for v in values), leaves(module, inputs), allow_unused=True)
+    gradients = torch.autograd.grad(
+        sum(v.sum() for v in values), leaves(module, inputs), allow_unused=True, retain_graph=True
+    )
     return values, [
         torch.zeros_like(x) if g is None else g for g, x in zip(gradients, leaves(module, inputs), strict=True)
     ]
@@ -58,12 +63,12 @@ def test_the_derivation_gives_torchs_value_and_gradient(name):
         inputs = case.make(torch.float64)
         strict, theirs = case.build(nn, name, torch.float64, strict=True), case.build(torch.nn, name, torch.float64)
         wanted = value_and_gradient(theirs, inputs)
-        for call in (strict, strict.derived):
-            given = value_and_gradient(strict, inputs, call)
-            for ours, oracle in zip(given, wanted, strict=True):
-                for a, b in zip(ours, oracle, strict=True):
-                    torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12, msg=lambda m: f"{case}: {m}")  # noqa: B023
-                    assert a.shape == b.shape
+        given = value_and_gradient(strict, inputs)
+        for ours, oracle in zip(given, wanted, strict=True):
+            for a, b in zip(ours, oracle, strict=True):
+                torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12, msg=lambda m: f"{case}: {m}")  # noqa: B023
+                assert a.shape == b.shape
+        assert torch.equal(strict.derived(*inputs), given[0][-1])
         compared += 1
     assert compared
 
@@ -77,7 +82,7 @@ def test_the_derivation_in_float32(name):
         theirs = case.build(torch.nn, name, torch.float32)
         inputs = case.make(torch.float32)
         for a, b in zip(scalars(strict(*inputs)), scalars(theirs(*inputs)), strict=True):
-            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4, msg=lambda m: f"{case}: {m}")  # noqa: B023
+            torch.testing.assert_close(a, b, msg=lambda m: f"{case}: {m}")  # noqa: B023
             assert a.dtype == torch.float32
 
 
@@ -85,6 +90,7 @@ def test_the_derivation_in_float32(name):
 def test_signature_class_and_state(name):
     ours, theirs = getattr(nn, name), getattr(torch.nn, name)
     signature = inspect.signature(ours)
+    assert signature.return_annotation == inspect.signature(theirs).return_annotation
     *rest, strict = signature.parameters.values()
     assert rest == list(inspect.signature(theirs).parameters.values())
     assert (strict.name, strict.default, strict.kind) == ("strict", False, inspect.Parameter.KEYWORD_ONLY)
@@ -151,10 +157,6 @@ def test_no_class_was_forgotten_by_name():
 
 
 def test_import_warns_of_nothing():
-    import subprocess
-    import sys
-
     code = "import warnings; warnings.simplefilter('error'); import likelihoods.nn"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    with warnings.catch_warnings():
-        assert "likelihoods" not in done.stderr, done.stderr
+    assert done.returncode == 0, done.stderr

@@ -43,5 +43,4 @@ CASE = Case(
         ({"loc": 0.0, "scale": 1e-12, "alpha": 0.5}, 1e-12),
         ({"loc": 0.0, "scale": 1e12, "alpha": 1.0}, -3.0),
     ),
-    kl=False,
 )

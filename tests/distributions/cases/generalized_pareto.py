@@ -39,8 +39,9 @@ CASE = Case(
         ({"loc": 1e3, "scale": 1e-3, "concentration": 0.5}, 1001.0),
         ({"loc": 0.0, "scale": 1.0, "concentration": -2.0}, 0.25),
         ({"loc": 0.0, "scale": 1e30, "concentration": 0.25}, 1e30),
+        ({"loc": 0.0, "scale": 1.0, "concentration": 0.0}, 1e110),
+        ({"loc": 0.0, "scale": 1e-10, "concentration": 0.0}, 1e10),
     ),
     scipy=lambda loc, scale, concentration: scipy.stats.genpareto(concentration, loc=loc, scale=scale),
     cdf=cdf,
-    kl=False,
 )

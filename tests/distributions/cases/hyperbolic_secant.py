@@ -28,5 +28,4 @@ CASE = Case(
     ),
     scipy=lambda loc, scale: scipy.stats.hypsecant(loc, scale),
     cdf=cdf,
-    kl=False,
 )

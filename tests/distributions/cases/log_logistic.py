@@ -37,5 +37,4 @@ CASE = Case(
     ),
     scipy=lambda scale, concentration: scipy.stats.fisk(concentration, scale=scale),
     cdf=cdf,
-    kl=False,
 )

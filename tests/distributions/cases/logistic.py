@@ -29,5 +29,4 @@ CASE = Case(
     ),
     scipy=lambda loc, scale: scipy.stats.logistic(loc, scale),
     cdf=cdf,
-    kl=False,  # elementary only for equal scales
 )

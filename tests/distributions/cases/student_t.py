@@ -45,5 +45,4 @@ CASE = Case(
         ({"df": 1e5, "loc": 2.0, "scale": 3.0}, 2.0),
     ),
     scipy=lambda df, loc, scale: scipy.stats.t(df, loc, scale),
-    kl=False,
 )

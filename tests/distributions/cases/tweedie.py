@@ -68,5 +68,4 @@ CASE = Case(
         ({"mean": 1e-4, "dispersion": 1.0, "power": 1.5}, 1.0),
     ),
     atoms=(0.0,),
-    kl=False,
 )

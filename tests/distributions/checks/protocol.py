@@ -202,6 +202,27 @@ def check_compiles(case: Case) -> None:
         require(_equal(got, want), f"{case.name}: compiled, validate_args={validate}: {got}, want {want}")
 
 
+def check_device(case: Case) -> None:
+    """log_prob and its slopes stay on the parameters' device and never wait for it: the meta device has no numbers to ask."""
+    default = torch.distributions.Distribution._validate_args
+    torch.distributions.Distribution.set_default_validate_args(False)  # validation does ask, for the laws inside too
+    try:
+        for dtype in (torch.float32, torch.float64):
+            for setting in case.parameters:
+                parameters = {k: v.to("meta") for k, v in tensors([setting] * 3, dtype).items()}
+                leaves = [v.requires_grad_() for k, v in parameters.items() if k not in fixed(case)]
+                y = torch.zeros(3, dtype=dtype, device="meta", requires_grad=not is_discrete(case))
+                density = case.family(**parameters, validate_args=False).log_prob(y)
+                slopes = torch.autograd.grad(density.sum(), leaves, allow_unused=True)
+                for result in (density, *[slope for slope in slopes if slope is not None]):
+                    require(result.device.type == "meta", f"{case.name}{setting}: a result on {result.device}")
+                require(
+                    density.shape == (3,) and density.dtype == dtype, f"{case.name}: {density.shape}, {density.dtype}"
+                )
+    finally:
+        torch.distributions.Distribution.set_default_validate_args(default)
+
+
 def check_functional(case: Case) -> None:
     """torch.func's vmap, grad and their composition agree with the batch and its backward pass."""
     for setting in case.parameters:
