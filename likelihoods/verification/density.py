@@ -13,7 +13,7 @@ from likelihoods.relations import NoLikelihood
 from likelihoods.verification.law import NotMeasured, ask, not_applicable, worst
 from likelihoods.verification.quadrature import MASS, Mass, censored, mass, rule
 from likelihoods.verification.setting import Setting
-from likelihoods.verification.spaces import Continuum, Intervals, Lattice, Listed, Product, Space
+from likelihoods.verification.spaces import Circle, Continuum, Intervals, Lattice, Listed, Product, Space
 
 LAWS = 4  # raw outputs at which a law is looked at
 TOGETHER = 64  # targets at which independent elements are seen to add up
@@ -29,7 +29,7 @@ def total_mass(setting: Setting) -> tuple[float, float, str]:
         if isinstance(space, Intervals):
             totals = [censored(setting.law(raw), space.number, setting.dtype) for raw in raws]
             how = f"below, seen, between and above of {LAWS} laws"
-        elif isinstance(space, Listed | Lattice) or (isinstance(space, Continuum) and not setting.event):
+        elif isinstance(space, Listed | Lattice | Circle) or (isinstance(space, Continuum) and not setting.event):
             totals, how = [found.total for _, found in _masses(setting)], _how(space)
         else:
             totals = [float(rule(setting.law(raw), space, setting.dtype)[1].sum()) for raw in raws]
@@ -107,7 +107,7 @@ class _Element(Distribution):
 
 
 def _how(space: Space) -> str:
-    if isinstance(space, Continuum):
+    if isinstance(space, Continuum | Circle):
         return f"quadrature of {LAWS} laws"
     return f"sum over {'all values' if isinstance(space, Listed) else 'the counts'} of {LAWS} laws"
 

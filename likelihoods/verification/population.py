@@ -10,7 +10,7 @@ from likelihoods.verification.law import NotMeasured, ask, not_applicable, not_a
 from likelihoods.verification.minimise import beside, minimiser
 from likelihoods.verification.quadrature import rule
 from likelihoods.verification.setting import Setting
-from likelihoods.verification.spaces import Continuum, Intervals, Lattice, Listed, Product, Sphere
+from likelihoods.verification.spaces import Circle, Continuum, Intervals, Lattice, Listed, Product, Sphere
 
 POPULATIONS = 3  # two functionals may agree on one by chance, medians of counts above all
 POPULATION = 7  # values, unless the support has fewer
@@ -57,8 +57,10 @@ def population(setting: Setting, generator: torch.Generator) -> tuple[Tensor, Te
 def _error(setting: Setting, target: Tensor, weights: Tensor) -> float:
     functional = setting.entry.elicits
     assert functional.of_population is not None and functional.of_law is not None
-    law = setting.law(minimiser(setting, target, weights))
     wanted = functional.of_population(target, weights, **setting.options)
+    if bool(wanted.isnan().all()):
+        raise not_applicable("the expected loss has no minimum, or not one alone")
+    law = setting.law(minimiser(setting, target, weights))
     try:
         with torch.no_grad():
             found = functional.of_law(law)
@@ -83,6 +85,8 @@ def _outcomes(setting: Setting, generator: torch.Generator) -> Tensor:
         return torch.stack([seen, seen], -1)
     if isinstance(space, Product):
         return _spread(space.element, count + setting.event, dtype, generator)
+    if isinstance(space, Circle):
+        return 1.5 * torch.randn(POPULATION, dtype=dtype, generator=generator) + 0.5
     if isinstance(space, Sphere):
         noise = torch.randn(POPULATION, space.dim, dtype=dtype, generator=generator)
         return noise / noise.norm(dim=-1, keepdim=True)

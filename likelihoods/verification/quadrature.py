@@ -15,14 +15,15 @@ from torch.nn.functional import logsigmoid
 
 from likelihoods.divergences.support import atoms
 from likelihoods.verification.law import NotMeasured, ask, not_available
-from likelihoods.verification.spaces import Continuum, Intervals, Lattice, Listed, Product, Space, Sphere
+from likelihoods.verification.spaces import Circle, Continuum, Intervals, Lattice, Listed, Product, Space, Sphere
 
 PIECE = 1e-12  # what the quadrature of one piece is asked for
+PIECES = 10_000  # that are halved at a time, at most
 DEPTH, SHORTEST = 60, 1e-13  # halvings of a piece, and the part of it that is halved no more
 MASS = 1e-9  # a few pieces' quadrature error, and that of a distribution function's series
 FIRST, LAST = 1 << 10, 1 << 22  # a lattice is added up to FIRST points, then twice as far, at most to LAST
 PLANE, TURN = (401, 161, 81), 401  # points of a rule along each of 1, 2 or 3 axes of a simplex, and on a circle
-ROUGH = 1e-10  # of each piece of a rule on the line
+ROUGH = 1e-14  # of each piece of a rule on the line
 NOTHING = 1e-18  # shares that are left out
 RANGE = 8.0  # of the variable t of x = sinh(t), in which all but a hair of the mass lies
 FINE, COARSE = (np.polynomial.legendre.leggauss(count) for count in (15, 10))  # two rules, on (-1, 1)
@@ -55,6 +56,10 @@ def mass(law: Distribution, space: Space, dtype: torch.dtype) -> Mass:
         return Mass(float(below[-1]), space.values, below)
     if isinstance(space, Lattice):
         return _counted(law, space, dtype)
+    if isinstance(space, Circle):
+        turn = _turn(law)
+        below = integral(lambda y: law.log_prob(y).exp(), turn, tails=False)[0].cumsum(0)
+        return Mass(float(below[-1]), turn[1:-1], below[:-1])
     if isinstance(space, Continuum) and not law.event_shape:
         return _integrated(law, space)
     raise not_available("there is no sum or quadrature of numbers for vectors")
@@ -72,6 +77,9 @@ def rule(law: Distribution, space: Space, dtype: torch.dtype) -> tuple[Tensor, T
     if isinstance(space, Sphere):
         points, weight = sphere(space.dim, dtype)
         return points, weight * law.log_prob(points).exp()
+    if isinstance(space, Circle):
+        _, points, share = integral(lambda y: law.log_prob(y).exp(), _turn(law), tails=False, accuracy=ROUGH)
+        return points, share
     if isinstance(space, Product | Intervals):
         raise not_available("there is no rule of a few points for independent numbers, or pairs")
     if law.event_shape:
@@ -85,6 +93,12 @@ def rule(law: Distribution, space: Space, dtype: torch.dtype) -> tuple[Tensor, T
         at = torch.tensor(space.atoms, dtype=dtype)
         points, share = torch.cat([at, points]), torch.cat([law.log_prob(at).exp(), share])
     return points, share
+
+
+def _turn(law: Any) -> Tensor:
+    """Return angles from half a turn before the law's centre to half a turn after it."""
+    angles: Tensor = law.loc + torch.linspace(-math.pi, math.pi, 5, dtype=torch.float64)
+    return angles
 
 
 def _simplex(law: Distribution, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -274,9 +288,11 @@ def integral(
         if bool(done.all()):
             return total, torch.cat(points), torch.cat(shares)
         piece, start, stop = piece[~done], start[~done], stop[~done]
+        if len(piece) > PIECES:
+            break
         middle = 0.5 * (start + stop)
         piece, start, stop = piece.repeat(2), torch.cat([start, middle]), torch.cat([middle, stop])
-    raise ValueError(f"The integral of the density is not finished after {DEPTH} halvings.")
+    raise ValueError(f"The integral of the density is not finished: {len(piece)} pieces are left after so many halvings.")
 
 
 def landmarks(law: Distribution) -> Tensor:
