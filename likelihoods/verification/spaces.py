@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.distributions import Categorical, Distribution, Independent, Transform, biject_to, constraints
+from torch.distributions import Categorical, Distribution, Independent, Transform, VonMises, biject_to, constraints
 
 from likelihoods.distributions import supports
 from likelihoods.distributions.multinomial import Compositions
@@ -49,6 +49,11 @@ class Continuum:
 
 
 @dataclass(frozen=True)
+class Circle:
+    """The angles: numbers of which those that differ by a whole turn are the same."""
+
+
+@dataclass(frozen=True)
 class Sphere:
     """The unit vectors of so many numbers."""
 
@@ -69,7 +74,7 @@ class Intervals:
     number: Lattice | Continuum | Listed
 
 
-Space = Listed | Lattice | Continuum | Sphere | Product | Intervals
+Space = Listed | Lattice | Continuum | Circle | Sphere | Product | Intervals
 
 
 def space(law: Distribution, dtype: torch.dtype) -> Space:
@@ -85,6 +90,8 @@ def space(law: Distribution, dtype: torch.dtype) -> Space:
         number = space(support.law, dtype)
         assert isinstance(number, Listed | Lattice | Continuum)
         return Intervals(number)
+    if isinstance(law, VonMises):
+        return Circle()
     if law.has_enumerate_support:
         values = law.enumerate_support(expand=False).reshape(-1, *law.event_shape)
         return Listed(values if isinstance(law, Categorical) else values.to(dtype))
