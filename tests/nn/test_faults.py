@@ -154,7 +154,7 @@ def test_ctc_mean_weighs_by_length():
 
 def test_ctc_impossible_strings():
     log_probs = torch.zeros(2, 2, 3, dtype=torch.float64).log_softmax(-1)
-    inputs = (torch.tensor([[1, 1, 2], [1, 1, 0]]), (2, 2), (3, 2))  # longer than the input; a blank too few
+    inputs = (torch.tensor([[1, 2, 1], [1, 1, 0]]), (2, 2), (3, 2))  # longer than the input; a blank too few
     for options in ({"reduction": "none"}, {"reduction": "none", "zero_infinity": True}):
         default, strict = both("CTCLoss", log_probs, *inputs, **options)
         assert torch.equal(default, strict)
