@@ -6,14 +6,14 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, constraints
 
 from likelihoods.distributions.label_normalized import LabelNormalized
 from likelihoods.relations import NoLikelihood
-from likelihoods.verification.law import ask, not_applicable, worst
+from likelihoods.verification.law import NotMeasured, ask, not_applicable, worst
 from likelihoods.verification.quadrature import MASS, Mass, censored, mass, rule
 from likelihoods.verification.setting import Setting
-from likelihoods.verification.spaces import Continuum, Intervals, Lattice, Listed, Product, Space
+from likelihoods.verification.spaces import Circle, Continuum, Intervals, Lattice, Listed, Product, Space
 
 LAWS = 4  # raw outputs at which a law is looked at
 TOGETHER = 64  # targets at which independent elements are seen to add up
@@ -29,8 +29,8 @@ def total_mass(setting: Setting) -> tuple[float, float, str]:
         if isinstance(space, Intervals):
             totals = [censored(setting.law(raw), space.number, setting.dtype) for raw in raws]
             how = f"below, seen, between and above of {LAWS} laws"
-        elif isinstance(space, Listed | Lattice) or (isinstance(space, Continuum) and not setting.event):
-            totals, how = [found.total for found in _masses(setting)], _how(space)
+        elif isinstance(space, Listed | Lattice | Circle) or (isinstance(space, Continuum) and not setting.event):
+            totals, how = [found.total for _, found in _masses(setting)], _how(space)
         else:
             totals = [float(rule(setting.law(raw), space, setting.dtype)[1].sum()) for raw in raws]
             how = f"cubature of {LAWS} laws"
@@ -45,7 +45,7 @@ def distribution_function(setting: Setting) -> tuple[float, float, str]:
     if isinstance(setting.law(setting.raws[0]), LabelNormalized):
         raise not_applicable("labels have no order")
     errors = []
-    for raw, found in zip(setting.raws[:LAWS], _masses(setting), strict=True):
+    for raw, found in _masses(setting):
         with torch.no_grad():
             errors.append(worst(ask(setting.law(raw), "cdf", found.points) - found.below))
     return worst(torch.tensor(errors, dtype=torch.float64)), MASS, _how(setting.space)
@@ -89,7 +89,7 @@ class _Element(Distribution):
         super().__init__(validate_args=False)
 
     @property
-    def support(self) -> object:
+    def support(self) -> constraints.Constraint | None:
         return self.law.support
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -107,12 +107,23 @@ class _Element(Distribution):
 
 
 def _how(space: Space) -> str:
-    if isinstance(space, Continuum):
+    if isinstance(space, Continuum | Circle):
         return f"quadrature of {LAWS} laws"
     return f"sum over {'all values' if isinstance(space, Listed) else 'the counts'} of {LAWS} laws"
 
 
 @lru_cache(maxsize=1)  # two claims of a setting need them
-def _masses(setting: Setting) -> list[Mass]:
+def _masses(setting: Setting) -> list[tuple[Tensor, Mass]]:
+    """Return raw outputs with the masses of their laws, passing over laws that are too near to an end of the support."""
+    found: list[tuple[Tensor, Mass]] = []
+    lacking: NotMeasured | None = None
     with torch.no_grad():
-        return [mass(setting.law(raw), setting.space, setting.dtype) for raw in setting.raws[:LAWS]]
+        for raw in setting.raws:
+            try:
+                found.append((raw, mass(setting.law(raw), setting.space, setting.dtype)))
+            except NotMeasured as error:
+                lacking = error
+            if len(found) == LAWS:
+                return found
+    assert lacking is not None
+    raise lacking

@@ -11,7 +11,7 @@ from torch import Tensor
 from likelihoods.relations import Expected
 from likelihoods.verification.law import in_support, not_applicable
 from likelihoods.verification.setting import Setting, is_law
-from likelihoods.verification.spaces import Continuum, Intervals, Lattice, Listed, Product, Sphere
+from likelihoods.verification.spaces import Circle, Continuum, Intervals, Lattice, Listed, Product, Sphere
 
 LARGEST = {torch.float64: 100.0, torch.float32: 30.0}  # raw value of each dtype
 LINE = (0.0, 1e-8, 1.0, 10.0, 30.0, 300.0)  # targets, either sign, on the line that the support is a transform of
@@ -101,6 +101,8 @@ def _outcomes(setting: Setting) -> Tensor:
         open_ended = torch.full_like(numbers, torch.inf)
         pairs = [(numbers, numbers), (numbers, open_ended), (-open_ended, numbers), (numbers[:-1], numbers[1:])]
         return torch.cat([torch.stack(pair, -1) for pair in pairs])
+    if isinstance(space, Circle):
+        return torch.tensor([sign * size for size in LINE for sign in (-1, 1)], dtype=setting.dtype)
     if isinstance(space, Sphere):
         axes = torch.eye(space.dim, dtype=setting.dtype)
         return torch.cat([axes, -axes, setting.spread(law, VALUES)])

@@ -14,6 +14,7 @@ STARTS, SIMPLEX = 3, 8  # random starts; the widest raw output for which a simpl
 STEP = 1e-4  # of differences of the slope
 GENTLE, LEVEL = 1e-7, 1e-9  # slopes with which Newton's method begins, and at which a minimum is smooth
 POLISH, FLAT = 4, 1e-9  # Newton's steps; curvatures, as parts of the largest, that are rounding
+SHORT = 50  # steps of a search for something lower than what should be the minimum
 DROP = 1e-13  # of the expected loss, relative: less is rounding
 CHUNK = 1 << 18  # losses that are computed at a time
 Values = np.ndarray
@@ -40,6 +41,24 @@ def minimiser(
         starts = setting.raws[:STARTS] if near is None else torch.stack([near, setting.raws[0]])
         found = _in_space(expected, slopes, starts.flatten(1).numpy())
     return torch.from_numpy(found).to(setting.dtype).reshape(setting.shape)
+
+
+def beside(setting: Setting, target: Tensor, weights: Tensor, truth: Tensor, near: Tensor) -> tuple[float, float, float]:
+    """Return the slope of the expected loss at a raw output, and by how much a search from near it, and near, are higher."""
+    from scipy import optimize
+
+    expected, slopes = _expected(setting, target, weights, setting.value)
+    ends = torch.stack([truth, near]).flatten(1).numpy()
+    with np.errstate(all="ignore"):  # inf - inf, outside the domain
+        found = optimize.minimize(
+            lambda raw: float(expected(raw[None])[0]),
+            ends[1],
+            method="BFGS",
+            jac=lambda raw: slopes(raw[None])[0],
+            options={"gtol": GENTLE, "maxiter": SHORT},
+        )
+    best, start = expected(ends)
+    return float(np.abs(slopes(ends[:1])).max()), float(found.fun - best), float(start - best)
 
 
 def _expected(setting: Setting, target: Tensor, weights: Tensor, value: Value) -> tuple[Curve, Curve]:
@@ -111,7 +130,9 @@ def _in_space(expected: Curve, slopes: Curve, raws: Values) -> Values:
             rough = {"xatol": 0.03, "fatol": 1e-3}
             starts = [optimize.minimize(one, start.x, method="Nelder-Mead", options=rough) for start in starts]
         best = min(starts, key=lambda found: float(found.fun))
-        found = optimize.minimize(one, best.x, method="BFGS", jac=lambda raw: slopes(raw[None])[0], options={"gtol": GENTLE})
+        found = optimize.minimize(
+            one, best.x, method="BFGS", jac=lambda raw: slopes(raw[None])[0], options={"gtol": GENTLE}
+        )
         if found.fun < best.fun + DROP * max(1.0, abs(best.fun)):
             best = found
         at, steep = _newton(slopes, best.x)

@@ -6,16 +6,17 @@ import torch
 from torch import Tensor
 
 from likelihoods.relations import Affine, Expected, Partial
-from likelihoods.verification.law import ask, not_applicable, not_available, worst
-from likelihoods.verification.minimise import minimiser
+from likelihoods.verification.law import NotMeasured, ask, not_applicable, not_available, worst
+from likelihoods.verification.minimise import beside, minimiser
 from likelihoods.verification.quadrature import rule
 from likelihoods.verification.setting import Setting
-from likelihoods.verification.spaces import Continuum, Intervals, Lattice, Listed, Product, Sphere
+from likelihoods.verification.spaces import Circle, Continuum, Intervals, Lattice, Listed, Product, Sphere
 
 POPULATIONS = 3  # two functionals may agree on one by chance, medians of counts above all
 POPULATION = 7  # values, unless the support has fewer
 LARGEST = 1024  # finite supports up to here are populated whole: classes must be
 ELICITS = 1e-6  # a minimum found by values alone is known to the root of float64's precision, 1.5e-8, times its size
+TRIES = 16  # laws that are tried
 AWAY = 0.3  # from the law whose population it is, to where the search begins
 
 
@@ -55,9 +56,12 @@ def population(setting: Setting, generator: torch.Generator) -> tuple[Tensor, Te
 
 def _error(setting: Setting, target: Tensor, weights: Tensor) -> float:
     functional = setting.entry.elicits
-    assert functional.of_population is not None and functional.of_law is not None
-    law = setting.law(minimiser(setting, target, weights))
+    assert functional.of_population is not None
+    assert functional.of_law is not None
     wanted = functional.of_population(target, weights, **setting.options)
+    if bool(wanted.isnan().all()):
+        raise not_applicable("the expected loss has no minimum, or not one alone")
+    law = setting.law(minimiser(setting, target, weights))
     try:
         with torch.no_grad():
             found = functional.of_law(law)
@@ -82,9 +86,12 @@ def _outcomes(setting: Setting, generator: torch.Generator) -> Tensor:
         return torch.stack([seen, seen], -1)
     if isinstance(space, Product):
         return _spread(space.element, count + setting.event, dtype, generator)
+    if isinstance(space, Circle):
+        return 1.5 * torch.randn(POPULATION, dtype=dtype, generator=generator) + 0.5
     if isinstance(space, Sphere):
         noise = torch.randn(POPULATION, space.dim, dtype=dtype, generator=generator)
-        return noise / noise.norm(dim=-1, keepdim=True)
+        length: Tensor = noise.norm(dim=-1, keepdim=True)
+        return noise / length
     if isinstance(space, Listed):
         whole = len(space.values) <= LARGEST
         return space.values if whole else _spread(space, count, dtype, generator)
@@ -113,16 +120,26 @@ def _spread(
 
 
 def _returned(setting: Setting, name: str) -> tuple[float, float, str]:
-    """Measure the total variation between a law and the minimiser of the expected loss over that law's population."""
-    truth = setting.raws[-1]
-    law = setting.law(truth)
-    with torch.no_grad():
-        outcome, share = rule(law, setting.space, setting.dtype)
-        kept = share > 0
-        outcome, share = outcome[kept], share[kept]
-        off = AWAY * torch.randn(truth.shape, dtype=setting.dtype, generator=setting.generator())
-        starts = torch.stack([truth + off, truth - off, truth + 0.1 * off, truth - 0.1 * off])
-        near = starts[setting.possible(starts)][0]
-        found = setting.law(minimiser(setting, setting.targets(outcome), share, near=near))
-        ratio = found.log_prob(outcome) - law.log_prob(outcome)
-    return float(0.5 * (share * ratio.expm1().abs()).sum()), ELICITS, f"{name}, over the population of one of the family"
+    """Measure the slope of the expected loss at the law whose population it is, and by how much it is lower elsewhere."""
+    truth, outcome, share = _own(setting)
+    off = AWAY * torch.randn(truth.shape, dtype=setting.dtype, generator=setting.generator())
+    starts = torch.stack([truth + off, truth - off, truth + 0.1 * off, truth - 0.1 * off])
+    near = starts[setting.possible(starts)][0]
+    slope, found, start = beside(setting, setting.targets(outcome), share, truth, near)
+    if not start > ELICITS:
+        raise ValueError(f"A move by {AWAY} changes the expected loss by {start:.1e} only: it has no minimum there.")
+    lower = max(0.0, -found) ** 0.5  # a loss is as flat as the square of the way to its minimum
+    return max(slope, lower), ELICITS, f"slope at {name}, and what is lower near it, over its own population"
+
+
+def _own(setting: Setting) -> tuple[Tensor, Tensor, Tensor]:
+    """Return a raw output, and the outcomes of its law with their shares; not of a law too near to an end of the support."""
+    lacking: NotMeasured | None = None
+    for truth in setting.raws[-TRIES:].flip(0):
+        try:
+            with torch.no_grad():
+                return truth, *rule(setting.law(truth), setting.space, setting.dtype)
+        except NotMeasured as error:
+            lacking = error
+    assert lacking is not None
+    raise lacking

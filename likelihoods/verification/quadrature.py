@@ -15,13 +15,15 @@ from torch.nn.functional import logsigmoid
 
 from likelihoods.divergences.support import atoms
 from likelihoods.verification.law import NotMeasured, ask, not_available
-from likelihoods.verification.spaces import Continuum, Intervals, Lattice, Listed, Product, Space, Sphere
+from likelihoods.verification.spaces import Circle, Continuum, Intervals, Lattice, Listed, Product, Space, Sphere
 
 PIECE = 1e-12  # what the quadrature of one piece is asked for
+PIECES = 10_000  # that are halved at a time, at most
 DEPTH, SHORTEST = 60, 1e-13  # halvings of a piece, and the part of it that is halved no more
 MASS = 1e-9  # a few pieces' quadrature error, and that of a distribution function's series
 FIRST, LAST = 1 << 10, 1 << 22  # a lattice is added up to FIRST points, then twice as far, at most to LAST
-LINE, PLANE, TURN = 1001, 41, 401  # points of a rule on the line, along each axis of a simplex, and on a circle
+PLANE, TURN = (401, 161, 81), 401  # points of a rule along each of 1, 2 or 3 axes of a simplex, and on a circle
+ROUGH = 1e-14  # of each piece of a rule on the line
 NOTHING = 1e-18  # shares that are left out
 RANGE = 8.0  # of the variable t of x = sinh(t), in which all but a hair of the mass lies
 FINE, COARSE = (np.polynomial.legendre.leggauss(count) for count in (15, 10))  # two rules, on (-1, 1)
@@ -54,6 +56,10 @@ def mass(law: Distribution, space: Space, dtype: torch.dtype) -> Mass:
         return Mass(float(below[-1]), space.values, below)
     if isinstance(space, Lattice):
         return _counted(law, space, dtype)
+    if isinstance(space, Circle):
+        turn = _turn(law)
+        below = integral(lambda y: law.log_prob(y).exp(), turn, tails=False)[0].cumsum(0)
+        return Mass(float(below[-1]), turn[1:-1], below[:-1])
     if isinstance(space, Continuum) and not law.event_shape:
         return _integrated(law, space)
     raise not_available("there is no sum or quadrature of numbers for vectors")
@@ -64,30 +70,35 @@ def rule(law: Distribution, space: Space, dtype: torch.dtype) -> tuple[Tensor, T
     if isinstance(space, Listed):
         return space.values, law.log_prob(space.values).exp()
     if isinstance(space, Lattice):
-        low, high = _reach(law, space, dtype)
-        points = space.at(torch.arange(low, high + 1, dtype=dtype))
+        first, last = _reach(law, space, dtype)
+        points = space.at(torch.arange(first, last + 1, dtype=dtype))
         share = law.log_prob(points).exp()
         return points[share > NOTHING], share[share > NOTHING]
     if isinstance(space, Sphere):
         points, weight = sphere(space.dim, dtype)
         return points, weight * law.log_prob(points).exp()
+    if isinstance(space, Circle):
+        _, points, share = integral(lambda y: law.log_prob(y).exp(), _turn(law), tails=False, accuracy=ROUGH)
+        return points, share
     if isinstance(space, Product | Intervals):
         raise not_available("there is no rule of a few points for independent numbers, or pairs")
     if law.event_shape:
         return _simplex(law, dtype)
-    low, high = _edges(law, space)
-    log_density = _log_density(law, space, low, high)
-    breaks = _breaks(law, space.transform, log_density)
-    t, jacobian = _sinh(LINE, dtype)
-    width = breaks[-1] - breaks[0] or 1.0
-    grid = breaks[len(breaks) // 2] + width * t
-    share = log_density(grid).exp() * width * jacobian
-    keep = (share > NOTHING) & (grid >= low) & (grid <= high)
-    points, share = space.transform(grid[keep]), share[keep]
+    low, high, log_density = _on_the_line(law, space)
+    breaks = torch.tensor(_breaks(law, space.transform, log_density), dtype=torch.float64)
+    _, line, share = integral(lambda x: log_density(x).exp(), breaks, accuracy=ROUGH)
+    keep = (share > NOTHING) & (line >= low) & (line <= high)
+    points, share = space.transform(line[keep]), share[keep]
     if space.atoms:
         at = torch.tensor(space.atoms, dtype=dtype)
         points, share = torch.cat([at, points]), torch.cat([law.log_prob(at).exp(), share])
     return points, share
+
+
+def _turn(law: Any) -> Tensor:
+    """Return angles from half a turn before the law's centre to half a turn after it."""
+    angles: Tensor = law.loc + torch.linspace(-math.pi, math.pi, 5, dtype=torch.float64)
+    return angles
 
 
 def _simplex(law: Distribution, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -98,7 +109,7 @@ def _simplex(law: Distribution, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     if ask(law, "support") is not constraints.simplex or law.event_shape[0] > 4:
         raise not_available(f"a rule for vectors of {law.event_shape[0]} numbers in {law.support} is not known")
     free = law.event_shape[0] - 1
-    t, slope = _sinh(PLANE, dtype)
+    t, slope = _sinh(PLANE[free - 1], dtype)
     cut, log_weight = (torch.cartesian_prod(*[part] * free).reshape(-1, free) for part in (t, slope.log()))
     left = torch.cat([torch.zeros_like(cut[:, :1]), logsigmoid(-cut).cumsum(-1)], -1)
     points = torch.cat([left[:, :-1] + logsigmoid(cut), left[:, -1:]], -1).exp()
@@ -205,27 +216,30 @@ def _edges(law: Distribution, space: Continuum) -> tuple[float, float]:
     return edges[0], edges[1]
 
 
-def _log_density(law: Distribution, space: Continuum, low: float, high: float) -> Callable[[Tensor], Tensor]:
+def _on_the_line(law: Distribution, space: Continuum) -> tuple[float, float, Callable[[Tensor], Tensor]]:
+    """Return how far out points can be told from the ends of the support, and the log-density on the line between.
+
+    Raises:
+        NotMeasured: some mass lies nearer to an end.
+    """
+    low, high = _edges(law, space)
+
     def log_density(line: Tensor) -> Tensor:
         value = space.transform(line.clamp(low, high))
         height: Tensor = law.log_prob(value) + space.transform.log_abs_det_jacobian(line, value)
         return height.where((line >= low) & (line <= high), -torch.inf)
 
-    return log_density
+    for edge in (low, high):
+        if math.isfinite(edge) and float(log_density(torch.tensor(edge, dtype=torch.float64)).exp()) > 0.1 * MASS:
+            raise not_available(f"some mass of {law} is nearer to the support's end than float64 can tell")
+    return low, high, log_density
 
 
 def _integrated(law: Distribution, space: Continuum) -> Mass:
     """Integrate the density over the real line that the support is a transform of, and add the atoms."""
-    low, high = _edges(law, space)
-    log_density = _log_density(law, space, low, high)
-
-    def density(line: Tensor) -> Tensor:
-        return log_density(line).exp()
-
-    if any(math.isfinite(edge) and float(density(torch.tensor(edge).double())) > 0.1 * MASS for edge in (low, high)):
-        raise not_available(f"some mass of {law} is nearer to the support's end than float64 can tell")
+    _, _, log_density = _on_the_line(law, space)
     breaks = torch.tensor(_breaks(law, space.transform, log_density), dtype=torch.float64)
-    below = integral(density, breaks).cumsum(0)
+    below = integral(lambda x: log_density(x).exp(), breaks)[0].cumsum(0)
     total, below = float(below[-1]), below[:-1]
     points = space.transform(breaks)
     for atom in space.atoms:
@@ -234,8 +248,10 @@ def _integrated(law: Distribution, space: Continuum) -> Mass:
     return Mass(total, points, below)
 
 
-def integral(density: Callable[[Tensor], Tensor], breaks: Tensor, *, tails: bool = True) -> Tensor:
-    """Return the integral of each piece between the breaks, and (``tails``) of the two beyond them.
+def integral(
+    density: Callable[[Tensor], Tensor], breaks: Tensor, *, tails: bool = True, accuracy: float = PIECE
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the integral of each piece between the breaks, and (``tails``) of the two beyond them, its points and shares.
 
     Gauss's rules of 15 and 10 points, on all pieces at once; those on which they differ are halved.
 
@@ -251,6 +267,8 @@ def integral(density: Callable[[Tensor], Tensor], breaks: Tensor, *, tails: bool
     width = torch.cat([-unit[None], breaks.diff(), unit[None]]) if tails else breaks.diff()
     outer = torch.zeros(count, dtype=torch.bool)
     outer[[0, -1]] = tails
+    points: list[Tensor] = []
+    shares: list[Tensor] = []
     for _ in range(DEPTH):
         u = start[:, None] + (stop - start)[:, None] * NODES
         left = 1 - u
@@ -262,14 +280,19 @@ def integral(density: Callable[[Tensor], Tensor], breaks: Tensor, *, tails: bool
             0.5 * (part @ torch.from_numpy(rule[1]))
             for part, rule in zip(height.split([len(FINE[0]), len(COARSE[0])], -1), (FINE, COARSE), strict=True)
         )
-        done = ((fine - coarse).abs() <= PIECE) | (stop - start < SHORTEST)
+        done = ((fine - coarse).abs() <= accuracy) | (stop - start < SHORTEST)
         total = total.index_add(0, piece[done], fine[done])
+        fifteen = slice(len(FINE[0]))
+        points.append((low[piece, None] + width[piece, None] * where)[done][:, fifteen].flatten())
+        shares.append((0.5 * height[:, fifteen] * torch.from_numpy(FINE[1]))[done].flatten())
         if bool(done.all()):
-            return total
+            return total, torch.cat(points), torch.cat(shares)
         piece, start, stop = piece[~done], start[~done], stop[~done]
+        if len(piece) > PIECES:
+            break
         middle = 0.5 * (start + stop)
         piece, start, stop = piece.repeat(2), torch.cat([start, middle]), torch.cat([middle, stop])
-    raise ValueError(f"The integral of the density is not finished after {DEPTH} halvings.")
+    raise ValueError(f"The integral of the density is not finished: {len(piece)} pieces are left after so many halvings.")
 
 
 def landmarks(law: Distribution) -> Tensor:
@@ -328,11 +351,10 @@ def censored(law: Any, number: Lattice | Continuum | Listed, dtype: torch.dtype)
             found: Tensor = law.log_prob(torch.stack([point, point], -1)).exp()
             return found
 
-        return whole + float(integral(seen, base.icdf(torch.tensor([0.2, 0.4, 0.6], dtype=dtype)), tails=False).sum())
+        return whole + float(integral(seen, base.icdf(torch.tensor([0.2, 0.4, 0.6], dtype=dtype)), tails=False)[0].sum())
     if isinstance(number, Listed):
         between = number.values[(number.values > cuts[0]) & (number.values <= cuts[1])]
     else:
         first, last = (round((float(cut) - number.origin) / number.step) for cut in cuts[:2])
         between = number.at(torch.arange(first + 1, last + 1, dtype=dtype))
     return whole + float(law.log_prob(torch.stack([between, between], -1)).exp().sum())
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from likelihoods.catalog import find
 from likelihoods.distributions import Bernoulli
-from likelihoods.relations import Expected, NoLikelihood, NoLikelihoodError, Weighted
+from likelihoods.relations import Expected, Gibbs, NoLikelihood, NoLikelihoodError, Weighted
 from likelihoods.verification.identities import IDENTITY
 from likelihoods.verification.law import not_applicable, not_available, worst
 from likelihoods.verification.minimise import minimiser
@@ -20,6 +21,7 @@ from likelihoods.verification.spaces import Continuum, Listed
 
 VARIES = 1e-3  # nats by which a normaliser must move to be said to; and parts of 1 by which a field must turn
 APART = 1e-2  # total variation between the law of the population and the minimiser of an improper loss
+LAWS = 4  # whose populations are tried
 STEP = 1e-4  # of central differences
 WINDOWS = 1e4, 1e6, 1e8  # over which exp(-loss) is integrated; a law's mass ends before the first
 GROWS = 10.0  # the least growth from window to window of what has no end
@@ -90,12 +92,19 @@ def mean_of_soft(setting: Setting) -> tuple[float, float, str]:
 
 
 def normaliser(setting: Setting) -> tuple[float, float, str]:
-    """Measure loss - NLL + log Z, where Z adds up exp(-loss) over all labels."""
+    """Measure energy - NLL + log Z, where Z adds up exp(-energy) over all labels; the energy is the loss by its weight."""
     raw, target = setting.pairs(setting.raws, 4)
     log_z = _log_normaliser(setting, raw)
-    loss, nats = setting.loss()(raw, target), setting.nats(raw, target)
-    size = torch.stack([loss.abs(), nats.abs(), log_z.abs()]).amax(0).clamp_min(1.0)
-    return worst((loss - nats + log_z) / size), IDENTITY, f"{len(target)} points, {len(_listed(setting))} labels"
+    energy, nats = _energy(setting, raw, target), setting.nats(raw, target)
+    size = torch.stack([energy.abs(), nats.abs(), log_z.abs()]).amax(0).clamp_min(1.0)
+    return worst((energy - nats + log_z) / size), IDENTITY, f"{len(target)} points, {len(_listed(setting))} labels"
+
+
+def _energy(setting: Setting, raw: Tensor, target: Tensor) -> Tensor:
+    relation = setting.relation
+    assert isinstance(relation, Gibbs)
+    loss = setting.loss()(raw, target) / relation.scale
+    return loss if relation.weight is None else loss / relation.weight(target)
 
 
 def normaliser_moves(setting: Setting) -> tuple[float, float, str]:
@@ -107,6 +116,22 @@ def normaliser_moves(setting: Setting) -> tuple[float, float, str]:
 def improper(setting: Setting) -> tuple[float, float, str]:
     """Measure by how much the loss falls short of being improper: its minimum lies elsewhere than at the data's law."""
     return _witness(_astray(setting), APART, "the minimum lies {} (total variation) from the population's own law")
+
+
+def missing(setting: Setting) -> tuple[float, float, str]:
+    """Measure what missing targets add: to the loss, to its gradient, and to the number by which its mean divides."""
+    stated = setting.missing
+    if stated is None:
+        raise not_applicable("no value stands for a missing target")
+    raw, target = setting.pairs(setting.raws, 2)
+    gone = torch.arange(len(target)) % 3 == 0
+    holed = torch.where(gone, torch.full_like(target, stated.label), target)
+    leaf = raw.clone().requires_grad_()
+    value = setting.loss()(leaf, holed)
+    slope = torch.autograd.grad(value.sum(), leaf)[0]
+    mean = setting.loss("mean")
+    errors = value[gone], slope[gone].flatten(), mean(raw, holed)[None] - mean(raw[~gone], target[~gone])
+    return worst(torch.cat(errors)), IDENTITY, f"{int(gone.sum())} of {len(target)} targets"
 
 
 def no_law(setting: Setting) -> tuple[float, float, str]:
@@ -125,7 +150,9 @@ def no_law(setting: Setting) -> tuple[float, float, str]:
             return _witness(growth, GROWS, "the mass of exp(-loss) grows {} times as the window grows a hundred times")
     with torch.no_grad():
         log_z = torch.stack([_log_mass(setting, raw) for raw in setting.raws[:8]])
-    return _witness(float(log_z.max() - log_z.min()), VARIES, "the mass of exp(-loss) moves by {} nats with the prediction")
+    return _witness(
+        float(log_z.max() - log_z.min()), VARIES, "the mass of exp(-loss) moves by {} nats with the prediction"
+    )
 
 
 def refused(setting: Setting) -> tuple[float, float, str]:
@@ -167,20 +194,24 @@ def _witness(found: float, least: float, words: str) -> tuple[float, float, str]
 
 
 def _log_normaliser(setting: Setting, raw: Tensor) -> Tensor:
-    loss = setting.loss()
-    each = [-loss(raw, value.expand(len(raw), *value.shape)) for value in _listed(setting)]
+    each = [-_energy(setting, raw, value.expand(len(raw), *value.shape)) for value in _listed(setting)]
     return torch.stack(each).logsumexp(0).detach()
 
 
 def _astray(setting: Setting) -> float:
-    """Return the total variation between a law and the loss's minimiser over its population."""
-    law = setting.law(setting.raws[-1])
+    """Return the largest total variation between a law and the loss's minimiser over its population, of several laws."""
+    return max(_stray(setting, raw) for raw in setting.raws[:LAWS])
+
+
+def _stray(setting: Setting, raw: Tensor) -> float:
+    law = setting.law(raw)
     with torch.no_grad():
         outcome, share = rule(law, setting.space, setting.dtype)
         kept = share > 0
         outcome, share = outcome[kept], share[kept]
+        log_share = law.log_prob(outcome)
         found = setting.law(minimiser(setting, setting.targets(outcome), share))
-        return float(0.5 * (share - found.log_prob(outcome).exp() * share / law.log_prob(outcome).exp()).abs().sum())
+        return float(0.5 * (share * (found.log_prob(outcome) - log_share).expm1().abs()).sum())
 
 
 def _curl(setting: Setting) -> float:
@@ -214,13 +245,12 @@ def _growth(setting: Setting) -> float:
         with torch.no_grad():
             density = (-setting.loss()(raw.expand(len(inside), *setting.shape), inside)).exp()
         masses.append(float(torch.trapezoid(density, inside)))
-    return min(later / earlier for earlier, later in zip(masses, masses[1:], strict=False))
+    return min(later / earlier for earlier, later in itertools.pairwise(masses))
 
 
 def _log_mass(setting: Setting, raw: Tensor) -> Tensor:
     """Return the logarithm of the mass of exp(-loss), by the points of the law that the nearest loss lends."""
     law = setting.law(raw)
     outcome, share = rule(law, setting.space, setting.dtype)
-    loss = setting.loss()(raw.expand(len(outcome), *setting.shape), setting.targets(outcome))
+    loss: Tensor = setting.loss()(raw.expand(len(outcome), *setting.shape), setting.targets(outcome))
     return (share.log() - law.log_prob(outcome) - loss).logsumexp(0)
-

@@ -10,8 +10,8 @@ import torch
 
 from likelihoods.catalog import entries, find
 from likelihoods.registry import Entry
-from likelihoods.threads import one_thread
 from likelihoods.relations import Affine, Expected, Gibbs, NoLikelihood, Partial, Relation, Weighted
+from likelihoods.threads import one_thread
 from likelihoods.verification import density, identities, population, readings
 from likelihoods.verification.extremes import extremes
 from likelihoods.verification.law import NotMeasured
@@ -45,6 +45,7 @@ OTHERS: tuple[tuple[str, Measure], ...] = (
     ("sampler", sampler),
     ("elicits", population.elicits),
     ("proper", population.proper),
+    ("missing", readings.missing),
     ("finite", extremes),
 )
 
@@ -63,6 +64,7 @@ def verify(name: str | Entry | Sequence[str | Entry] | None = None, *, seed: int
     * ``sampler``: samples follow the law;
     * ``elicits``: the minimiser of the expected loss, over a population that the model did not make, is the functional;
     * ``proper``: over a law's own population it is that law;
+    * ``missing``: a missing target adds nothing;
     * ``finite``: values and gradients are finite at extreme raw outputs and targets, in float64 and float32.
 
     Before ``total mass`` come those of the relation's type:

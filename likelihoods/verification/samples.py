@@ -12,9 +12,9 @@ from likelihoods.verification.density import LAWS, elements, needs_law
 from likelihoods.verification.law import ask, in_support, worst
 from likelihoods.verification.quadrature import FIRST, LAST, rule
 from likelihoods.verification.setting import Setting
-from likelihoods.verification.spaces import Continuum, Intervals, Lattice, Listed, Product, Space
+from likelihoods.verification.spaces import Circle, Continuum, Intervals, Lattice, Listed, Product, Space
 
-SAMPLES, COUNTED = 20_000, 5_000  # of a continuum, and of outcomes that are counted
+SAMPLES, COUNTED = 10_000, 5_000  # of a continuum, and of outcomes that are counted
 MISS = 1e-9  # chance that a right sampler fails, for each of the LAWS
 SIGMAS = 7.0  # normal and Poisson counts stray further than this with a chance near MISS
 COMMON = 25.0  # expected count from which a value has a bin of its own; the others share one
@@ -41,13 +41,15 @@ def sampler(setting: Setting) -> tuple[float, float, str]:
         law, sample = law.base, sample[..., 0]  # type: ignore[attr-defined]
     space = _numbers(space)
     with torch.no_grad():
+        if isinstance(space, Circle):  # the angles of the turn that the distribution function is for
+            half = math.pi
+            sample = law.loc + torch.remainder(sample - law.loc + half, 2 * half) - half  # type: ignore[attr-defined]
+            return _distance(law, sample, ())
         if isinstance(space, Continuum) and not law.event_shape:
-            return _distance(law, sample, space)
+            return _distance(law, sample, space.atoms)
         if isinstance(space, Listed | Lattice):
             return _counts(law, sample, space)
-        errors = [
-            _waves(setting.law(raw), sample[:, row], setting) for row, raw in enumerate(setting.raws[:LAWS])
-        ]
+        errors = [_waves(setting.law(raw), sample[:, row], setting) for row, raw in enumerate(setting.raws[:LAWS])]
     return worst(torch.cat(errors)), SIGMAS, f"standard errors of {WAVES} waves' means over {SAMPLES} samples"
 
 
@@ -58,20 +60,20 @@ def _numbers(space: Space) -> Space:
     return space.number if isinstance(space, Intervals) else space
 
 
-def _distance(law: Distribution, sample: Tensor, space: Continuum) -> tuple[float, float, str]:
+def _distance(law: Distribution, sample: Tensor, atoms: tuple[float, ...]) -> tuple[float, float, str]:
     """Kolmogorov's distance of the part with a density, and the deviation of each atom's count, to the same scale."""
     from scipy import special
 
     tolerance = float(special.kolmogi(MISS)) / math.sqrt(SAMPLES)
     how = f"Kolmogorov's distance of {SAMPLES} samples"
     share = ask(law, "cdf", sample).detach()
-    if not space.atoms:
+    if not atoms:
         share = share.sort(0).values
         steps = torch.arange(SAMPLES + 1, dtype=share.dtype).reshape(-1, *[1] * (share.dim() - 1)) / SAMPLES
         return worst(torch.maximum((share - steps[:-1]).abs(), (steps[1:] - share).abs())), tolerance, how
     errors = []
     flat, shares = sample.flatten(1), share.flatten(1)
-    at = torch.tensor(space.atoms, dtype=sample.dtype)
+    at = torch.tensor(atoms, dtype=sample.dtype)
     heights = law.log_prob(at.reshape(-1, *[1] * len(law.batch_shape)).expand(-1, *law.batch_shape)).exp().flatten(1)
     for row in range(flat.shape[1]):
         chance, rest = heights[:, row], torch.ones(SAMPLES, dtype=torch.bool)
@@ -114,7 +116,9 @@ def _counts(law: Distribution, sample: Tensor, space: Listed | Lattice) -> tuple
         chance = chances[:, row]
         common = chance * COUNTED >= COMMON
         chance = torch.cat([chance[common], (1 - chance[common].sum(0, keepdim=True)).clamp_min(0)])
-        errors.append(_deviations(torch.cat([seen[common], COUNTED - seen[common].sum(0, keepdim=True)]), chance, COUNTED))
+        errors.append(
+            _deviations(torch.cat([seen[common], COUNTED - seen[common].sum(0, keepdim=True)]), chance, COUNTED)
+        )
     return worst(torch.cat(errors)), SIGMAS, f"standard errors of the counts among {COUNTED} samples"
 
 

@@ -13,9 +13,9 @@ from torch.distributions import Categorical, Distribution, biject_to
 from likelihoods.likelihood import Likelihood
 from likelihoods.losses import Loss
 from likelihoods.registry import Entry
-from likelihoods.relations import Expected, NoLikelihood, Partial, Relation
+from likelihoods.relations import Expected, Missing, NoLikelihood, Partial, Relation
 from likelihoods.verification.law import NotMeasured, ask, in_support, interior, not_applicable
-from likelihoods.verification.spaces import Intervals, Lattice, Listed, Product, Space, Sphere, space
+from likelihoods.verification.spaces import Circle, Intervals, Lattice, Listed, Product, Space, Sphere, space
 
 CLASSES, AXES = 4, 3  # raw scalars of a likelihood that takes any number of them: of classes, and of a continuum's axes
 ROWS = 3  # rows of raw that describe one target, along each axis where it takes any number
@@ -23,7 +23,7 @@ SIZES = (0.0, 1e-8, 1.0, 30.0, 100.0)  # of extreme raw values, of either sign; 
 RAWS = 64
 COLUMNS = 8  # of raw output that each take every extreme value, the others being ordinary
 ATOM = 8  # of so many points one is an atom, where the law has any
-LAW = 1e-12  # by which probabilities may miss 1
+LAW = 1e3  # rounding errors by which probabilities may miss 1
 COMBINATIONS = 256  # of extreme raw values, where a target takes several
 
 
@@ -62,8 +62,15 @@ class Setting:
 
     @property
     def relation(self) -> Relation:
-        """What the conventional value is to the likelihood."""
-        return self.entry.law_relation(**self.options)
+        """What the conventional value of a known target is to the likelihood."""
+        stated = self.entry.law_relation(**self.options)
+        return stated.of if isinstance(stated, Missing) else stated
+
+    @property
+    def missing(self) -> Missing | None:
+        """What stands for a missing target, if anything does."""
+        stated = self.entry.law_relation(**self.options)
+        return stated if isinstance(stated, Missing) else None
 
     @cached_property
     def shape(self) -> torch.Size:
@@ -206,9 +213,12 @@ class Setting:
             return of.values[torch.randint(len(of.values), shape, generator=generator)]
         if isinstance(of, Lattice):
             return _far(of, torch.randn(shape, dtype=self.dtype, generator=generator))
+        if isinstance(of, Circle):
+            return 3 * torch.randn(shape, dtype=self.dtype, generator=generator)
         if isinstance(of, Sphere):
             noise = torch.randn(*shape, of.dim, dtype=self.dtype, generator=generator)
-            return noise / noise.norm(dim=-1, keepdim=True)
+            length: Tensor = noise.norm(dim=-1, keepdim=True)
+            return noise / length
         try:
             transform = biject_to(ask(law, "support"))
         except NotImplementedError:
@@ -253,7 +263,9 @@ class Setting:
         for tried in (noise, some / some.sum(-1, keepdim=True), noise.log_softmax(-1)):
             if is_law(self.relation.soft(tried, self.outcomes)):
                 return tried
-        raise ValueError(f"t = {self.relation.soft.__doc__} makes no law of log-odds, probabilities or their logarithms.")
+        raise ValueError(
+            f"t = {self.relation.soft.__doc__} makes no law of log-odds, probabilities or their logarithms."
+        )
 
     def targets(self, outcome: Tensor) -> Tensor:
         """Return targets of the loss for outcomes of the law, ``(..., *event)``: the outcomes but where only a part counts.
@@ -310,7 +322,7 @@ class Setting:
 
 def is_law(soft: Tensor) -> bool:
     """Return whether every vector holds probabilities."""
-    return bool((soft >= 0).all()) and bool(((soft.sum(-1) - 1).abs() <= LAW).all())
+    return bool((soft >= 0).all()) and bool(((soft.sum(-1) - 1).abs() <= LAW * torch.finfo(soft.dtype).eps).all())
 
 
 def _far(lattice: Lattice, noise: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.distributions import Categorical, Distribution, Independent, Transform, biject_to, constraints
+from torch.distributions import Categorical, Distribution, Independent, Transform, VonMises, biject_to, constraints
 
 from likelihoods.distributions import supports
 from likelihoods.distributions.multinomial import Compositions
@@ -49,6 +49,11 @@ class Continuum:
 
 
 @dataclass(frozen=True)
+class Circle:
+    """The angles: numbers of which those that differ by a whole turn are the same."""
+
+
+@dataclass(frozen=True)
 class Sphere:
     """The unit vectors of so many numbers."""
 
@@ -69,7 +74,7 @@ class Intervals:
     number: Lattice | Continuum | Listed
 
 
-Space = Listed | Lattice | Continuum | Sphere | Product | Intervals
+Space = Listed | Lattice | Continuum | Circle | Sphere | Product | Intervals
 
 
 def space(law: Distribution, dtype: torch.dtype) -> Space:
@@ -85,6 +90,8 @@ def space(law: Distribution, dtype: torch.dtype) -> Space:
         number = space(support.law, dtype)
         assert isinstance(number, Listed | Lattice | Continuum)
         return Intervals(number)
+    if isinstance(law, VonMises):
+        return Circle()
     if law.has_enumerate_support:
         values = law.enumerate_support(expand=False).reshape(-1, *law.event_shape)
         return Listed(values if isinstance(law, Categorical) else values.to(dtype))
@@ -133,8 +140,10 @@ def _compositions(support: constraints.Constraint, kinds: int, dtype: torch.dtyp
 
 
 def _between(low: float, high: float) -> Transform:
-    if math.isinf(low) and math.isinf(high):
-        return biject_to(constraints.real)
+    line: constraints.Constraint = constraints.real
     if math.isinf(high):
-        return biject_to(constraints.greater_than(low))
-    return biject_to(constraints.less_than(high) if math.isinf(low) else constraints.interval(low, high))
+        line = line if math.isinf(low) else constraints.greater_than(low)
+    else:
+        line = constraints.less_than(high) if math.isinf(low) else constraints.interval(low, high)
+    transform: Transform = biject_to(line)
+    return transform
