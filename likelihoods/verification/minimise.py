@@ -43,7 +43,9 @@ def minimiser(
     return torch.from_numpy(found).to(setting.dtype).reshape(setting.shape)
 
 
-def beside(setting: Setting, target: Tensor, weights: Tensor, truth: Tensor, near: Tensor) -> tuple[float, float, float]:
+def beside(
+    setting: Setting, target: Tensor, weights: Tensor, truth: Tensor, near: Tensor
+) -> tuple[float, float, float]:
     """Return the slope of the expected loss at a raw output, and by how much a search from near it, and near, are higher."""
     from scipy import optimize
 
@@ -130,7 +132,9 @@ def _in_space(expected: Curve, slopes: Curve, raws: Values) -> Values:
             rough = {"xatol": 0.03, "fatol": 1e-3}
             starts = [optimize.minimize(one, start.x, method="Nelder-Mead", options=rough) for start in starts]
         best = min(starts, key=lambda found: float(found.fun))
-        found = optimize.minimize(one, best.x, method="BFGS", jac=lambda raw: slopes(raw[None])[0], options={"gtol": GENTLE})
+        found = optimize.minimize(
+            one, best.x, method="BFGS", jac=lambda raw: slopes(raw[None])[0], options={"gtol": GENTLE}
+        )
         if found.fun < best.fun + DROP * max(1.0, abs(best.fun)):
             best = found
         at, steep = _newton(slopes, best.x)

@@ -149,7 +149,9 @@ def no_law(setting: Setting) -> tuple[float, float, str]:
             return _witness(growth, GROWS, "the mass of exp(-loss) grows {} times as the window grows a hundred times")
     with torch.no_grad():
         log_z = torch.stack([_log_mass(setting, raw) for raw in setting.raws[:8]])
-    return _witness(float(log_z.max() - log_z.min()), VARIES, "the mass of exp(-loss) moves by {} nats with the prediction")
+    return _witness(
+        float(log_z.max() - log_z.min()), VARIES, "the mass of exp(-loss) moves by {} nats with the prediction"
+    )
 
 
 def refused(setting: Setting) -> tuple[float, float, str]:
@@ -251,4 +253,3 @@ def _log_mass(setting: Setting, raw: Tensor) -> Tensor:
     outcome, share = rule(law, setting.space, setting.dtype)
     loss = setting.loss()(raw.expand(len(outcome), *setting.shape), setting.targets(outcome))
     return (share.log() - law.log_prob(outcome) - loss).logsumexp(0)
-

@@ -10,8 +10,8 @@ import torch
 
 from likelihoods.catalog import entries, find
 from likelihoods.registry import Entry
-from likelihoods.threads import one_thread
 from likelihoods.relations import Affine, Expected, Gibbs, NoLikelihood, Partial, Relation, Weighted
+from likelihoods.threads import one_thread
 from likelihoods.verification import density, identities, population, readings
 from likelihoods.verification.extremes import extremes
 from likelihoods.verification.law import NotMeasured

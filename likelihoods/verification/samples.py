@@ -49,9 +49,7 @@ def sampler(setting: Setting) -> tuple[float, float, str]:
             return _distance(law, sample, space.atoms)
         if isinstance(space, Listed | Lattice):
             return _counts(law, sample, space)
-        errors = [
-            _waves(setting.law(raw), sample[:, row], setting) for row, raw in enumerate(setting.raws[:LAWS])
-        ]
+        errors = [_waves(setting.law(raw), sample[:, row], setting) for row, raw in enumerate(setting.raws[:LAWS])]
     return worst(torch.cat(errors)), SIGMAS, f"standard errors of {WAVES} waves' means over {SAMPLES} samples"
 
 
@@ -118,7 +116,9 @@ def _counts(law: Distribution, sample: Tensor, space: Listed | Lattice) -> tuple
         chance = chances[:, row]
         common = chance * COUNTED >= COMMON
         chance = torch.cat([chance[common], (1 - chance[common].sum(0, keepdim=True)).clamp_min(0)])
-        errors.append(_deviations(torch.cat([seen[common], COUNTED - seen[common].sum(0, keepdim=True)]), chance, COUNTED))
+        errors.append(
+            _deviations(torch.cat([seen[common], COUNTED - seen[common].sum(0, keepdim=True)]), chance, COUNTED)
+        )
     return worst(torch.cat(errors)), SIGMAS, f"standard errors of the counts among {COUNTED} samples"
 
 

@@ -262,7 +262,9 @@ class Setting:
         for tried in (noise, some / some.sum(-1, keepdim=True), noise.log_softmax(-1)):
             if is_law(self.relation.soft(tried, self.outcomes)):
                 return tried
-        raise ValueError(f"t = {self.relation.soft.__doc__} makes no law of log-odds, probabilities or their logarithms.")
+        raise ValueError(
+            f"t = {self.relation.soft.__doc__} makes no law of log-odds, probabilities or their logarithms."
+        )
 
     def targets(self, outcome: Tensor) -> Tensor:
         """Return targets of the loss for outcomes of the law, ``(..., *event)``: the outcomes but where only a part counts.
