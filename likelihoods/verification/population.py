@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from likelihoods.relations import Affine, Expected, Partial
+from likelihoods.relations import Affine, Expected, Partial, Weighted
 from likelihoods.verification.law import NotMeasured, ask, not_applicable, not_available, worst
 from likelihoods.verification.minimise import beside, minimiser
 from likelihoods.verification.quadrature import rule
@@ -122,6 +122,9 @@ def _spread(
 def _returned(setting: Setting, name: str) -> tuple[float, float, str]:
     """Measure the slope of the expected loss at the law whose population it is, and by how much it is lower elsewhere."""
     truth, outcome, share = _own(setting)
+    if not setting.learned and isinstance(setting.relation, Weighted):  # the weights tilt what they are given to the law
+        share = share / setting.relation.weight(outcome)
+        share = share / share.sum()
     off = AWAY * torch.randn(truth.shape, dtype=setting.dtype, generator=setting.generator())
     starts = torch.stack([truth + off, truth - off, truth + 0.1 * off, truth - 0.1 * off])
     near = starts[setting.possible(starts)][0]

@@ -292,7 +292,9 @@ def integral(
             break
         middle = 0.5 * (start + stop)
         piece, start, stop = piece.repeat(2), torch.cat([start, middle]), torch.cat([middle, stop])
-    raise ValueError(f"The integral of the density is not finished: {len(piece)} pieces are left after so many halvings.")
+    raise ValueError(
+        f"The integral of the density is not finished: {len(piece)} pieces are left after so many halvings."
+    )
 
 
 def landmarks(law: Distribution) -> Tensor:
@@ -351,7 +353,9 @@ def censored(law: Any, number: Lattice | Continuum | Listed, dtype: torch.dtype)
             found: Tensor = law.log_prob(torch.stack([point, point], -1)).exp()
             return found
 
-        return whole + float(integral(seen, base.icdf(torch.tensor([0.2, 0.4, 0.6], dtype=dtype)), tails=False)[0].sum())
+        return whole + float(
+            integral(seen, base.icdf(torch.tensor([0.2, 0.4, 0.6], dtype=dtype)), tails=False)[0].sum()
+        )
     if isinstance(number, Listed):
         between = number.values[(number.values > cuts[0]) & (number.values <= cuts[1])]
     else:
