@@ -182,7 +182,8 @@ class Flow(Likelihood):
             those that are modules are trained.
 
     The density of z that did not come from the flow itself (a prior's, and that of the gradients "stl" and "dreg") asks for
-    the inverse transforms, which some flows (planar, radial) do not have and others (autoregressive) give slowly.
+    the inverse transforms, which some flows (planar, radial) do not have and others (autoregressive) give slowly; those of
+    Pyro 1.9 only in torch's default dtype.
 
     Source: D. J. Rezende, S. Mohamed (2015), https://arxiv.org/abs/1505.05770
 
@@ -204,7 +205,8 @@ class Flow(Likelihood):
 
     def distribution(self, raw: Tensor) -> Distribution:
         """Return the law of z."""
-        return TransformedDistribution(self.base.distribution(raw), self.steps)
+        law: Distribution = TransformedDistribution(self.base.distribution(raw), self.steps)
+        return law
 
     def learn(self, *names: str) -> Flow:
         """Return a copy in which the base's named constant parameters are learned; the transforms are shared."""

@@ -97,11 +97,8 @@ class VAE(nn.Module):
         if len(batch) == 1:
             raw: Tensor = self.decoder(z)
             return raw
-        if not batch:
-            raw = self.decoder(z.unsqueeze(0))
-            return raw.squeeze(0)
-        raw = self.decoder(z.flatten(0, len(batch) - 1))
-        return raw.unflatten(0, batch)
+        raw = self.decoder(z.flatten(0, len(batch) - 1) if batch else z.unsqueeze(0))
+        return raw.reshape(batch + raw.shape[1:])
 
     def prior_law(self, batch: torch.Size | tuple[int, ...] = (), like: Tensor | None = None) -> Distribution:
         """Return p(z) for a batch, in the dtype and on the device of ``like``: the model's own if it is None."""
@@ -134,15 +131,17 @@ class VAE(nn.Module):
         pyro.module("vae", self)
         batch = self._rows(x)
         with self._plate(batch, size):
-            z = pyro.sample("z", self.prior_law((batch,)))
-            return pyro.sample("x", self.decode(z), obs=x)
+            prior: Any = self.prior_law((batch,))
+            z: Tensor = pyro.sample("z", prior)
+            law: Any = self.decode(z)
+            return pyro.sample("x", law, obs=x)
 
     def pyro_guide(self, x: Any, size: int | None = None) -> Any:
         """The guide in Pyro, with the posterior's law for "z"; a discrete z is enumerated in parallel."""
         pyro.module("vae", self)
         with self._plate(self._rows(x), size):
-            law = self.encode(x)
-            infer = {} if law.has_rsample else {"enumerate": "parallel"}
+            law: Any = self.encode(x)
+            infer: Any = {} if law.has_rsample else {"enumerate": "parallel"}
             return pyro.sample("z", law, infer=infer)
 
     def _rows(self, x: Any) -> int:

@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple, final
 
 import pyro
@@ -27,7 +28,7 @@ Site = Any  # a dict that Pyro's trace holds
 
 
 @final
-class IWAE_ELBO(pyro.infer.ELBO):  # type: ignore[misc]  # Pyro has no types; the name is as those of Pyro's other objectives
+class IWAE_ELBO(pyro.infer.ELBO):
     """The importance-weighted bound of each datum, for ``pyro.infer.SVI``; the sum over the data is outside the logarithm.
 
     A datum is an element of the plates that all sample sites of model and guide share. The scale of these plates
@@ -62,7 +63,7 @@ class IWAE_ELBO(pyro.infer.ELBO):  # type: ignore[misc]  # Pyro has no types; th
     def __init__(self, k: int, *, gradient: str = "standard", vectorize_particles: bool = True, **options: Any) -> None:
         check_samples(k)
         self.gradient = check_gradient(gradient, ("standard", "stl", "dreg"))
-        super().__init__(num_particles=k, vectorize_particles=vectorize_particles, **options)
+        pyro.infer.ELBO.__init__(self, num_particles=k, vectorize_particles=vectorize_particles, **options)
 
     def _get_trace(self, model: Any, guide: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
         """Return one trace of the model and one of the guide, whose parameters are constants unless the gradient is standard."""
@@ -72,6 +73,8 @@ class IWAE_ELBO(pyro.infer.ELBO):  # type: ignore[misc]  # Pyro has no types; th
             leaves = [site["value"].unconstrained() for site in guide_trace.nodes.values() if site["type"] == "param"]
             with _constant(leaves):
                 guide_trace = poutine.trace(poutine.replay(guide, trace=guide_trace)).get_trace(*args, **kwargs)
+            for site in _samples(guide_trace):  # a flow remembers z itself, and with it what its own parameters made of z
+                site["drawn"], site["value"] = site["value"], site["value"].view_as(site["value"])
         if is_validation_enabled():
             check_model_guide_match(model_trace, guide_trace, self.max_plate_nesting)
             check_if_enumerated(guide_trace)
@@ -97,8 +100,10 @@ class IWAE_ELBO(pyro.infer.ELBO):  # type: ignore[misc]  # Pyro has no types; th
 
     def differentiable_loss(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> Tensor:
         """Return minus the bound in nats, summed over the data, with the chosen estimator's gradient."""
-        weights, latents, outer = [], [], None
-        for model_trace, guide_trace in self._get_traces(model, guide, args, kwargs):
+        weights, latents = [], []
+        outer: Any = 1.0
+        traces: Any = self._get_traces
+        for model_trace, guide_trace in traces(model, guide, args, kwargs):
             latents.append(self._latent(guide_trace))
             log_weight, outer = _log_weight(model_trace, guide_trace)
             weights.append(log_weight)
@@ -108,7 +113,8 @@ class IWAE_ELBO(pyro.infer.ELBO):  # type: ignore[misc]  # Pyro has no types; th
             share = (log_weights - log_weights.logsumexp(0)).exp().detach()
             for site, weight in zip(latents, [share] if together else share.unbind(), strict=True):
                 _weigh(site, weight)
-        return -(outer * log_mean_exp(log_weights)).sum()
+        bound: Tensor = (outer * log_mean_exp(log_weights)).sum()
+        return -bound
 
     def _latent(self, guide_trace: Any) -> Site:
         """Return the guide's latent site, after a check that the gradient is defined."""
@@ -149,7 +155,7 @@ def _log_weight(model_trace: Any, guide_trace: Any) -> tuple[Tensor, Any]:
 
 def _weigh(site: Site, share: Tensor) -> None:
     """Multiply the slope that reaches a site's samples by their shares of the weights."""
-    z, batch = site["value"], len(site["fn"].batch_shape)
+    z, batch = site["drawn"], len(site["fn"].batch_shape)
     if z.requires_grad:
         share = share.reshape(share.shape[max(0, share.dim() - batch) :] + (1,) * (z.dim() - batch))
         z.register_hook(lambda slope: slope * share)
@@ -221,8 +227,8 @@ def check_parity(vae: VAE, x: Any, *, k: int = 5, seed: int = 0) -> list[Parity]
         del pairs[1]
     rows = []
     for ours, pyros in pairs:
-        mine = _slopes(vae, seed, lambda own, o=ours: _descend(o(own, x).surrogate.sum()))
-        theirs = _slopes(vae, seed, lambda own, p=pyros: p.loss_and_grads(own.pyro_model, own.pyro_guide, x))
+        mine = _slopes(vae, seed, partial(_own_step, ours, x))
+        theirs = _slopes(vae, seed, partial(_pyro_step, pyros, x))
         value = abs(mine[0] - theirs[0]) / max(1.0, abs(mine[0]))
         each = zip(mine[1], theirs[1], strict=True)
         slope = max((float(((a - b).abs() / b.abs().clamp(min=1.0)).max()) for a, b in each if a.numel()), default=0.0)
@@ -242,9 +248,14 @@ def _pyro_has_closed_form(vae: VAE, x: Any) -> bool:
     return True
 
 
-def _descend(loss: Tensor) -> float:
-    loss.backward()  # type: ignore[no-untyped-call]
+def _own_step(objective: Objective, x: Any, vae: VAE) -> float:
+    loss = objective(vae, x).surrogate.sum()
+    loss.backward()
     return loss.item()
+
+
+def _pyro_step(objective: Any, x: Any, vae: VAE) -> float:
+    return float(objective.loss_and_grads(vae.pyro_model, vae.pyro_guide, x))
 
 
 def _slopes(vae: VAE, seed: int, run: Callable[[VAE], float]) -> tuple[float, list[Tensor]]:

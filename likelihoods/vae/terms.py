@@ -118,7 +118,7 @@ def detached_log_prob(vae: VAE, raw: Tensor, z: Tensor) -> Tensor:
     """Return log q(z|x), of each latent, in which the parameters of q are constants and z is not."""
     constants = {name: parameter.detach() for name, parameter in vae.posterior.named_parameters()}
     law: Distribution = functional_call(vae.posterior, constants, (raw.detach(),))
-    return each_log_prob(law, z)
+    return each_log_prob(law, z.view_as(z))  # a flow remembers z itself, and with it what its own parameters made of z
 
 
 def each_log_prob(law: Distribution, z: Tensor) -> Tensor:
