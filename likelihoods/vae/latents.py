@@ -8,6 +8,7 @@ package may be either. Directions, for example, with their uniform prior:
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from typing import final
 
@@ -205,7 +206,10 @@ class Flow(Likelihood):
 
     def distribution(self, raw: Tensor) -> Distribution:
         """Return the law of z."""
-        law: Distribution = TransformedDistribution(self.base.distribution(raw), self.steps)
+        # each law has copies, with the same parameters: a transform remembers what it made last, and the graph of that
+        law: Distribution = TransformedDistribution(
+            self.base.distribution(raw), [copy.copy(step) for step in self.steps]
+        )
         return law
 
     def learn(self, *names: str) -> Flow:

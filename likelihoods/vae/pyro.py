@@ -69,21 +69,27 @@ class IWAE_ELBO(pyro.infer.ELBO):
         """Return one trace of the model and one of the guide, whose parameters are constants unless the gradient is standard."""
         guide_trace = poutine.trace(guide).get_trace(*args, **kwargs)
         model_trace = poutine.trace(poutine.replay(model, trace=guide_trace)).get_trace(*args, **kwargs)
-        if self.gradient != "standard" and torch.is_grad_enabled():
-            leaves = [site["value"].unconstrained() for site in guide_trace.nodes.values() if site["type"] == "param"]
-            with _constant(leaves):
+        constant = self.gradient != "standard" and torch.is_grad_enabled()
+        leaves = [site["value"].unconstrained() for site in guide_trace.nodes.values() if site["type"] == "param"]
+        with _constant(leaves if constant else []):  # a flow looks at its parameters when it is asked for the density
+            if constant:
                 guide_trace = poutine.trace(poutine.replay(guide, trace=guide_trace)).get_trace(*args, **kwargs)
-            for site in _samples(guide_trace):  # a flow remembers z itself, and with it what its own parameters made of z
-                site["drawn"], site["value"] = site["value"], site["value"].view_as(site["value"])
+            for site in _samples(guide_trace):
+                site["drawn"] = site["value"]
+                if constant:  # and it remembers z itself, and with it what its own parameters made of z
+                    site["value"] = site["value"].view_as(site["value"])
+            guide_trace = self._scored(guide_trace)
         if is_validation_enabled():
             check_model_guide_match(model_trace, guide_trace, self.max_plate_nesting)
             check_if_enumerated(guide_trace)
-        traces = prune_subsample_sites(model_trace), prune_subsample_sites(guide_trace)
-        for trace in traces:
-            trace.compute_log_prob()
-            for site in _samples(trace) if is_validation_enabled() else ():
-                check_site_shape(site, self.max_plate_nesting)
-        return traces
+        return self._scored(model_trace), guide_trace
+
+    def _scored(self, trace: Any) -> Any:
+        trace = prune_subsample_sites(trace)
+        trace.compute_log_prob()
+        for site in _samples(trace) if is_validation_enabled() else ():
+            check_site_shape(site, self.max_plate_nesting)
+        return trace
 
     @torch.no_grad()
     def loss(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> float:

@@ -116,9 +116,21 @@ def log_likelihood(vae: VAE, x: Any, z: Tensor, batch: torch.Size) -> Tensor:
 
 def detached_log_prob(vae: VAE, raw: Tensor, z: Tensor) -> Tensor:
     """Return log q(z|x), of each latent, in which the parameters of q are constants and z is not."""
-    constants = {name: parameter.detach() for name, parameter in vae.posterior.named_parameters()}
-    law: Distribution = functional_call(vae.posterior, constants, (raw.detach(),))
-    return each_log_prob(law, z.view_as(z))  # a flow remembers z itself, and with it what its own parameters made of z
+    density = _Density(vae.posterior)
+    constants = {name: parameter.detach() for name, parameter in density.named_parameters()}
+    log_q: Tensor = functional_call(density, constants, (raw.detach(), z))
+    return log_q
+
+
+class _Density(nn.Module):
+    """The log-density as one call: a flow looks at its parameters when it is asked for one, not when it is made."""
+
+    def __init__(self, posterior: nn.Module) -> None:
+        super().__init__()
+        self.posterior = posterior
+
+    def forward(self, raw: Tensor, z: Tensor) -> Tensor:
+        return each_log_prob(self.posterior(raw), z)
 
 
 def each_log_prob(law: Distribution, z: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ def test_the_parts_are_those_of_a_plain_loop():
     torch.manual_seed(3)
     law = vae.encode(x)
     z = law.rsample((1,))[0]
-    loc, scale = law.base_dist.loc, law.base_dist.scale
+    loc, scale, z = law.base_dist.loc.detach(), law.base_dist.scale.detach(), z.detach()
     for i in range(5):
         density = [Normal(loc[j], scale[j]).log_prob(z[i]).exp() for j in range(5)]
         log_qz = math.log(sum(d.prod() for d in density) / 5)
@@ -185,6 +185,8 @@ def test_what_cannot_be_summed_over():
     with pytest.raises(NotImplementedError, match=r"lk.vae.Enumerated\(\)"):
         lk.vae.ELBO(kl="sampled")(mixture(), binary_x(2))
     q = lk.Independent(lk.Family(lk.distributions.Categorical, logits=lk.predicted(size=3)), (12,))
-    vae = lk.vae.VAE(nn.Linear(6, 36), nn.Linear(12, 6), binary().likelihood, posterior=q, prior=lk.vae.Unconditional(q))
+    vae = lk.vae.VAE(
+        nn.Linear(6, 36), nn.Linear(12, 6), binary().likelihood, posterior=q, prior=lk.vae.Unconditional(q)
+    )
     with pytest.raises(NotImplementedError, match=r"3\^12 values"):
         lk.vae.Enumerated()(vae, torch.ones(2, 6))

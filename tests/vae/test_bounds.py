@@ -163,9 +163,7 @@ def test_renyi_falls_with_alpha_from_iwae_to_the_elbo():
     rows = [bound(lk.vae.Renyi(alpha, k=50)) for alpha in (0.0, 0.3, 0.9, 2.0, 20.0)]
     assert all((low < high).all() for high, low in zip(rows, rows[1:]))
     assert torch.equal(rows[0], bound(IWAE(50)))
-    torch.testing.assert_close(
-        bound(lk.vae.Renyi(1.0 + 1e-7, k=50)), bound(ELBO(50, kl="sampled")), rtol=0, atol=1e-5
-    )
+    torch.testing.assert_close(bound(lk.vae.Renyi(1.0 + 1e-7, k=50)), bound(ELBO(50, kl="sampled")), rtol=0, atol=1e-5)
     assert (rows[-1] < bound(ELBO(50, kl="sampled"))).all()
 
 

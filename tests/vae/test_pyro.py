@@ -121,7 +121,10 @@ def test_check_parity_leaves_everything_as_it_was():
     state = torch.get_rng_state()
     check_parity(vae, torch.ones(3, 6))
     assert torch.equal(state, torch.get_rng_state())
-    assert all(torch.equal(before[name], value) and value.dtype == before[name].dtype for name, value in vae.state_dict().items())
+    assert all(
+        torch.equal(before[name], value) and value.dtype == before[name].dtype
+        for name, value in vae.state_dict().items()
+    )
     assert all(p.grad is None for p in vae.parameters())
     assert not list(pyro.get_param_store().keys())
 
@@ -174,7 +177,11 @@ def test_the_plates_scale_stands_outside_the_logarithm(vectorized):
             assert abs(loss(renyi, *parts) + truth.item()) > 1.0  # Pyro 1.9.2: the scale is inside
         assert loss(renyi, *small()) == pytest.approx(-truth.item() / 10.0, abs=1e-10)
     torch.manual_seed(0)
-    many = IWAE_ELBO(4000, **options).loss(*small(size=60), x) if vectorized else IWAE_ELBO(400, **options).loss(*small(size=60), x)
+    many = (
+        IWAE_ELBO(4000, **options).loss(*small(size=60), x)
+        if vectorized
+        else IWAE_ELBO(400, **options).loss(*small(size=60), x)
+    )
     evidence = 10.0 * dist.Normal(0.0, 1.25**0.5).log_prob(x).sum().item()
     assert -many == pytest.approx(evidence, abs=1.0 if vectorized else 3.0)
 
@@ -296,7 +303,9 @@ def test_svi_trains_the_model():
     losses = [svi.step(x) for _ in range(60)]
     assert losses[-1] < 0.2 * losses[0]
     with torch.no_grad():
-        assert (vae.decode(vae.prior_law((100,)).sample()).mean - x[0]).abs().mean() < 0.2  # the module itself is trained
+        assert (
+            vae.decode(vae.prior_law((100,)).sample()).mean - x[0]
+        ).abs().mean() < 0.2  # the module itself is trained
 
 
 def test_a_batch_counts_as_the_whole_data_set():
