@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, constraints
 
 from likelihoods.distributions.label_normalized import LabelNormalized
 from likelihoods.relations import NoLikelihood
@@ -89,7 +89,7 @@ class _Element(Distribution):
         super().__init__(validate_args=False)
 
     @property
-    def support(self) -> object:
+    def support(self) -> constraints.Constraint | None:
         return self.law.support
 
     def log_prob(self, value: Tensor) -> Tensor:

@@ -56,7 +56,8 @@ def population(setting: Setting, generator: torch.Generator) -> tuple[Tensor, Te
 
 def _error(setting: Setting, target: Tensor, weights: Tensor) -> float:
     functional = setting.entry.elicits
-    assert functional.of_population is not None and functional.of_law is not None
+    assert functional.of_population is not None
+    assert functional.of_law is not None
     wanted = functional.of_population(target, weights, **setting.options)
     if bool(wanted.isnan().all()):
         raise not_applicable("the expected loss has no minimum, or not one alone")
@@ -89,7 +90,7 @@ def _outcomes(setting: Setting, generator: torch.Generator) -> Tensor:
         return 1.5 * torch.randn(POPULATION, dtype=dtype, generator=generator) + 0.5
     if isinstance(space, Sphere):
         noise = torch.randn(POPULATION, space.dim, dtype=dtype, generator=generator)
-        return noise / noise.norm(dim=-1, keepdim=True)
+        return torch.nn.functional.normalize(noise, dim=-1)
     if isinstance(space, Listed):
         whole = len(space.values) <= LARGEST
         return space.values if whole else _spread(space, count, dtype, generator)
@@ -120,7 +121,9 @@ def _spread(
 def _returned(setting: Setting, name: str) -> tuple[float, float, str]:
     """Measure the slope of the expected loss at the law whose population it is, and by how much it is lower elsewhere."""
     truth, outcome, share = _own(setting)
-    if not setting.learned and isinstance(setting.relation, Weighted):  # the weights tilt what they are given to the law
+    if not setting.learned and isinstance(
+        setting.relation, Weighted
+    ):  # the weights tilt what they are given to the law
         share = share / setting.relation.weight(outcome)
         share = share / share.sum()
     off = AWAY * torch.randn(truth.shape, dtype=setting.dtype, generator=setting.generator())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -103,7 +104,8 @@ def _energy(setting: Setting, raw: Tensor, target: Tensor) -> Tensor:
     relation = setting.relation
     assert isinstance(relation, Gibbs)
     loss = setting.loss()(raw, target) / relation.scale
-    return loss if relation.weight is None else loss / relation.weight(target)
+    energy: Tensor = loss if relation.weight is None else loss / relation.weight(target)
+    return energy
 
 
 def normaliser_moves(setting: Setting) -> tuple[float, float, str]:
@@ -244,7 +246,7 @@ def _growth(setting: Setting) -> float:
         with torch.no_grad():
             density = (-setting.loss()(raw.expand(len(inside), *setting.shape), inside)).exp()
         masses.append(float(torch.trapezoid(density, inside)))
-    return min(later / earlier for earlier, later in zip(masses, masses[1:], strict=False))
+    return min(later / earlier for earlier, later in pairwise(masses))
 
 
 def _log_mass(setting: Setting, raw: Tensor) -> Tensor:
@@ -252,4 +254,5 @@ def _log_mass(setting: Setting, raw: Tensor) -> Tensor:
     law = setting.law(raw)
     outcome, share = rule(law, setting.space, setting.dtype)
     loss = setting.loss()(raw.expand(len(outcome), *setting.shape), setting.targets(outcome))
-    return (share.log() - law.log_prob(outcome) - loss).logsumexp(0)
+    log_mass: Tensor = (share.log() - law.log_prob(outcome) - loss).logsumexp(0)
+    return log_mass

@@ -217,7 +217,7 @@ class Setting:
             return 3 * torch.randn(shape, dtype=self.dtype, generator=generator)
         if isinstance(of, Sphere):
             noise = torch.randn(*shape, of.dim, dtype=self.dtype, generator=generator)
-            return noise / noise.norm(dim=-1, keepdim=True)
+            return torch.nn.functional.normalize(noise, dim=-1)
         try:
             transform = biject_to(ask(law, "support"))
         except NotImplementedError:

@@ -140,8 +140,12 @@ def _compositions(support: constraints.Constraint, kinds: int, dtype: torch.dtyp
 
 
 def _between(low: float, high: float) -> Transform:
+    between: constraints.Constraint
     if math.isinf(low) and math.isinf(high):
-        return biject_to(constraints.real)
-    if math.isinf(high):
-        return biject_to(constraints.greater_than(low))
-    return biject_to(constraints.less_than(high) if math.isinf(low) else constraints.interval(low, high))
+        between = constraints.real
+    elif math.isinf(high):
+        between = constraints.greater_than(low)
+    else:
+        between = constraints.less_than(high) if math.isinf(low) else constraints.interval(low, high)
+    made: Transform = biject_to(between)
+    return made
