@@ -107,6 +107,10 @@ def support(family: type[Any], law: Distribution) -> str:
     known = {
         "DirichletMultinomial": "counts that add up to `total_count`",
         "DiscretizedLogistic": "`low`, `low + step`, …, `high`",
+        "FailureOrderBreslow": "pairs (time, event), event 0 or 1",
+        "FailureOrderEfron": "pairs (time, event), event 0 or 1",
+        "LabelString": "labels without the blank, then -1 to the end",
+        "PlackettLuce": "the orders of 0, …, n - 1",
         "GeneralizedPareto": "from `loc` up, to `loc - scale/concentration` if that is above",
         "Multinomial": "counts that add up to `total_count`",
         "VonMisesFisher": "the unit vectors",
@@ -202,6 +206,10 @@ def laws(family: type[Any]) -> tuple[Any, Any]:
             "DirichletMultinomial": (
                 {"concentration": (1.0, 2.0), "total_count": 4}, {"concentration": (2.0, 2.0), "total_count": 4},
             ),
+            "FailureOrderBreslow": ({"log_hazard": (0.0, 1.0)}, {"log_hazard": (1.0, 0.0)}),
+            "FailureOrderEfron": ({"log_hazard": (0.0, 1.0)}, {"log_hazard": (1.0, 0.0)}),
+            "LabelString": ({"logits": ((0.0, 1.0), (1.0, 0.0))}, {"logits": ((0.5, 0.0), (0.0, 0.0))}),
+            "PlackettLuce": ({"logits": (0.0, 1.0)}, {"logits": (1.0, 0.0)}),
             "VonMisesFisher": (
                 {"loc": (1.0, 0.0, 0.0), "concentration": 2.0}, {"loc": (0.0, 1.0, 0.0), "concentration": 1.0},
             ),

@@ -7,6 +7,7 @@ the checkout.
 from __future__ import annotations
 
 import inspect
+import itertools
 import math
 import sys
 from collections.abc import Iterator
@@ -107,6 +108,9 @@ def _vector_points(family: type[Any], dtype: torch.dtype) -> Iterator[Point]:
     if family is likelihoods.distributions.VonMisesFisher:
         yield from _sphere_points(dtype)
         return
+    if family.__name__ in ORDERS:
+        yield from _order_points(family.__name__, dtype)
+        return
     ours = {"multinomial": "Multinomial", "dirichlet": "Dirichlet", "dirichlet_multinomial": "DirichletMultinomial"}
     words = {"n": "total_count", "a": "concentration"}
     for name, given, y in test_multivariate.GRID:
@@ -135,6 +139,52 @@ def _sphere_points(dtype: torch.dtype) -> Iterator[Point]:
                 want = float(normalizer + c * mp.mpf(point[0]))
             yield Point({"loc": loc, "concentration": x}, point, want, hard=k > 100)
             yield Point({"loc": loc, "concentration": x}, tuple(2.0 * v for v in point), -math.inf)
+
+
+ORDERS = ("FailureOrderBreslow", "FailureOrderEfron", "LabelString", "PlackettLuce")  # by logits (or log-hazards) alone
+
+
+def _order_points(name: str, dtype: torch.dtype) -> Iterator[Point]:
+    parameter = "log_hazard" if name.startswith("Failure") else "logits"
+    rows_of = 3 if name == "LabelString" else 1
+    values, nowhere = {
+        "PlackettLuce": ([(2, 0, 3, 1), (0, 1, 2, 3)], (0, 0, 1, 2)),
+        "LabelString": ([(1, 2, -1), (3, -1, -1), (-1, -1, -1), (2, 1, 2)], (1, 1, 1)),
+    }.get(
+        name, ([((2, 1), (1, 1), (2, 1), (3, 0)), ((1, 1), (2, 1), (3, 1), (4, 1))], ((1, 2), (1, 1), (1, 1), (1, 1)))
+    )
+    for size in (0.1, 1.0, 10.0, 1e4):
+        base = [size * x for x in (0.3, -1.0, 0.8, 0.1, 1.2, -0.4, 0.0, -0.7, 0.5, 0.2, -0.9, 1.1)]
+        logits = [_cast(tuple(base[4 * i : 4 * i + 4]), dtype) for i in range(rows_of)]
+        setting = {parameter: tuple(logits) if rows_of > 1 else logits[0]}
+        for y in values:
+            with mp.workdps(oracle.DIGITS):
+                want = float(_order_log_prob(name, [[mp.mpf(x) for x in row] for row in logits], y))
+            yield Point(setting, y, want, hard=size > 100)
+        yield Point(setting, nowhere, -math.inf)
+
+
+def _order_log_prob(name: str, logits: list[list[Any]], y: Any) -> Any:
+    """Return the log-probability by the definition: place by place, failure by failure, path by path."""
+    rates = [[mp.exp(x) for x in row] for row in logits]
+    if name == "LabelString":
+        string = tuple(k for k in y if k >= 0)
+        total = mp.mpf(0)
+        for path in itertools.product(range(len(rates[0])), repeat=len(rates)):
+            if tuple(k for k, _ in itertools.groupby(path) if k) == string:
+                total += mp.fprod(row[k] / mp.fsum(row) for row, k in zip(rates, path, strict=True))
+        return mp.log(total)
+    rate = rates[0]
+    if name == "PlackettLuce":
+        return mp.fsum(mp.log(rate[k] / mp.fsum(rate[j] for j in y[i:])) for i, k in enumerate(y))
+    found = mp.mpf(0)
+    for when in {t for t, event in y if event}:
+        tied = [i for i, (t, event) in enumerate(y) if t == when and event]
+        at_risk = mp.fsum(rate[j] for j, (t, _) in enumerate(y) if t >= when)
+        for k, i in enumerate(tied):
+            less = mp.mpf(k) / len(tied) * mp.fsum(rate[j] for j in tied) if name.endswith("Efron") else 0
+            found += mp.log(rate[i] / (at_risk - less))
+    return found
 
 
 def _cast(numbers: tuple[float, ...], dtype: torch.dtype) -> tuple[float, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import hardshrink, logsigmoid
 
 LOG_2 = math.log(2.0)
 
@@ -105,30 +105,37 @@ _log1mexp_ = analytic(_log1mexp, lambda x: torch.expm1(x).reciprocal())
 
 
 def log_sum_exp(x: Tensor) -> Tensor:
-    """Return log(Σ exp(x)) over the last axis; where all terms are -inf it is -inf with slope 0, where torch's is NaN.
+    """Return log(Σ exp(x)) over the last axis; where that is infinite its slope is 0, where torch's is NaN.
 
-    >>> log_sum_exp(torch.tensor([[0.0, 0.0], [-torch.inf, -torch.inf]]))
-    tensor([0.6931,   -inf])
+    >>> log_sum_exp(torch.tensor([[0.0, 0.0], [-torch.inf, -torch.inf], [torch.inf, 0.0]]))
+    tensor([0.6931,   -inf,    inf])
     """
-    lowest = 0.25 * torch.finfo(x.dtype).min
-    x = x.clamp(min=lowest)
+    x = _within(x)
     largest = x.detach().amax(-1, keepdim=True)
-    total = largest.squeeze(-1) + (x - largest).exp().sum(-1).log()
-    return total + (total.detach() > 0.5 * lowest).to(x.dtype).reciprocal_().neg_().add_(1.0)
+    return _beyond(largest.squeeze(-1) + (x - largest).exp().sum(-1).log())
+
+
+def _within(x: Tensor) -> Tensor:
+    """Return x with a quarter of the largest number for inf, which can be subtracted from itself."""
+    limit = 0.25 * torch.finfo(x.dtype).max
+    return x.clamp(-limit, limit)
+
+
+def _beyond(total: Tensor) -> Tensor:
+    """Return infinity, with slope 0, for what :func:`_within` had put in its place."""
+    return total + hardshrink(total.detach(), 0.125 * torch.finfo(total.dtype).max).mul_(16.0)
 
 
 def log_add_exp(x: Tensor, y: Tensor) -> Tensor:
-    """Return log(exp(x) + exp(y)); where both are -inf it is -inf with slope 0, where torch's is NaN.
+    """Return log(exp(x) + exp(y)); where that is infinite its slope is 0, where torch's is NaN.
 
-    >>> log_add_exp(torch.tensor([0.0, -torch.inf]), torch.tensor([0.0, -torch.inf]))
-    tensor([0.6931,   -inf])
+    >>> log_add_exp(torch.tensor([0.0, -torch.inf, torch.inf]), torch.tensor([0.0, -torch.inf, torch.inf]))
+    tensor([0.6931,   -inf,    inf])
     """
-    lowest = 0.25 * torch.finfo(x.dtype).min
-    x, y = torch.broadcast_tensors(x.clamp(min=lowest), y.clamp(min=lowest))
+    x, y = torch.broadcast_tensors(_within(x), _within(y))
     first = x >= y
     larger = torch.where(first, x, y)
-    total = larger - logsigmoid(larger - torch.where(first, y, x))
-    return total + (total.detach() > 0.5 * lowest).to(total.dtype).reciprocal_().neg_().add_(1.0)
+    return _beyond(larger - logsigmoid(larger - torch.where(first, y, x)))
 
 
 _one_minus_exp_ = analytic(lambda x: -torch.expm1(-x), lambda x: torch.exp(-x))
@@ -254,10 +261,7 @@ def _stirling_slope(x: Tensor) -> Tensor:
     square = u * u
     large = square * polynomial(square, STIRLING_SLOPE[:terms])
     small = x.clamp(max=limit)
-    if x.dtype == torch.float32:
-        small = _brief_slope(small)
-    else:
-        small = torch.digamma(small) - small.log() + 0.5 / small
+    small = _brief_slope(small) if x.dtype == torch.float32 else torch.digamma(small) - small.log() + 0.5 / small
     return torch.where(x < limit, small, large)
 
 

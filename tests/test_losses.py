@@ -333,11 +333,11 @@ def test_negative_variance_is_an_error():
 def ordinary(loss, rows):
     """Return raw output and a possible target of a loss, in float64."""
     model, relation = loss._model, loss.relation
-    raw = torch.rand(rows, *[4] * max(model.shared - 1, 0), model.width or 4, dtype=torch.float64) * 0.8 + 0.1
+    raw = torch.rand(rows, *[4] * model.shared, model.width or 4, dtype=torch.float64) * 0.8 + 0.1
     if isinstance(relation, lk.Expected) and relation.vector:
         return raw, torch.rand_like(raw).softmax(-1)
-    if model.rank:
-        return (raw if model.width is None else raw.expand(*raw.shape[:-1], 4)), torch.ones(*raw.shape[:-1], 4).double()
+    if model.rank and not (isinstance(relation, lk.Partial) and relation.part is not None):
+        return raw, model(raw).sample().to(raw.dtype)
     return raw, torch.ones(rows, dtype=torch.long if loss._classes else torch.float64)
 
 

@@ -130,7 +130,7 @@ def nll_energy(raw: Tensor, label: Tensor) -> Tensor:
     return -pick(raw, label.long().clamp(0, raw.shape[-1] - 1))
 
 
-def _nll_relation(weight: Weights, ignore_index: int | None) -> Relation:
+def _nll_relation(classes: int | None, weight: Weights, ignore_index: int | None) -> Relation:
     share = None if weight is None else stated("w_y", class_weight, weight=weight)
     return known_only(Gibbs(weight=share, share=share), ignore_index)
 
@@ -139,15 +139,15 @@ def _nll_relation(weight: Weights, ignore_index: int | None) -> Relation:
     elicits="no named feature",
     reference="Good (1952), doi:10.1111/j.2517-6161.1952.tb00104.x",
     relation=_nll_relation,
-    examples=({}, {"weight": (0.5, 1.0, 2.0, 0.25)}, {"ignore_index": -100}),
+    examples=({}, {"weight": (0.5, 1.0, 2.0, 0.25)}, {"ignore_index": -100, "classes": 3}),
     aliases=("NLLLoss", "NLLLoss2d", "negative_log_likelihood"),
     formula="-f[y], times w_y",
     compare=False,  # cross_entropy has the same law
 )
-def nll(weight: Weights = None, ignore_index: int | None = None) -> Likelihood:
+def nll(classes: int | None = None, weight: Weights = None, ignore_index: int | None = None) -> Likelihood:
     """The target is one of several classes, and the predictions are their log-probabilities, already normalised.
 
     It is exact where raw comes out of a log_softmax, and unbounded below where it does not, since nothing looks at the sum of the
     probabilities. `.nll` normalises: it is cross_entropy on any raw. Use cross_entropy, which cannot be misused so.
     """
-    return Energy(nll_energy, width=None)
+    return Energy(nll_energy, width=classes)

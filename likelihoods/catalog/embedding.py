@@ -120,18 +120,8 @@ def triplet_margin_energy(raw: Tensor, label: Tensor, margin: float) -> Tensor:
     return _either(label, margin + first - second, margin + second - first).clamp_min(0)
 
 
-def _gap(values: Tensor, weights: Tensor, margin: float, **options: Any) -> Tensor:
-    return margin * torch.sign((weights * values).sum())
-
-
-def _farther(law: Any) -> Tensor:
-    first, second = law.raw.unbind(-1)
-    farther: Tensor = second - first
-    return farther
-
-
 @register(
-    elicits=Functional("margin, towards the likelier", _gap, _farther),
+    elicits="label",
     reference="Schroff, Kalenichenko and Philbin (2015), doi:10.1109/CVPR.2015.7298682",
     relation=Gibbs(),
     examples=({}, {"margin": 0.2}),

@@ -87,7 +87,7 @@ def discretized_logistic(low: float = 0.0, high: float = 1.0, step: float = 1 / 
 @register(
     elicits="the law within its family",
     reference="Salimans, Karpathy, Chen and Kingma (2017), https://arxiv.org/abs/1701.05517",
-    examples=({"k": 2, "low": 0.0, "high": 15.0, "step": 1.0}, {}),
+    examples=({"k": 2, "low": 0.0, "high": 15.0, "step": 1.0},),
     aliases=("DiscretizedMixLogisticLoss", "discretized_mix_logistic", "dmol", "mol", "pixelcnn"),
     formula="-log Σ_j softmax(g)_j P(y; f_j, s_j), P as discretized_logistic, (g, f_1, log s_1, f_2, …) = raw",
     compare=False,  # a mixture

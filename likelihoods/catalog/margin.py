@@ -28,20 +28,20 @@ def focal_energy(raw: Tensor, label: Tensor, gamma: float, alpha: Weights) -> Te
     elicits="focal probabilities",
     reference="Lin, Goyal, Girshick, He and Dollár (2017), arXiv:1708.02002; Charoenphakdee et al. (2021), arXiv:2011.09172; "
     "Mukhoti et al. (2020), arXiv:2002.09437",
-    relation=lambda gamma, alpha: Exact if gamma == 0 and alpha is None else Gibbs(),
-    examples=({}, {"gamma": 0.5}, {"alpha": (0.25, 1.0, 0.5, 1.5)}, {"gamma": 0.0}),
+    relation=lambda gamma, alpha, classes: Exact if gamma == 0 and alpha is None else Gibbs(),
+    examples=({}, {"gamma": 0.5, "classes": 3}, {"alpha": (0.25, 1.0, 0.5, 1.5)}, {"gamma": 0.0}),
     aliases=("FocalLoss", "CategoricalFocalCrossentropy", "softmax_focal"),
     formula="-alpha_y (1 - p)^gamma log p, p = softmax(f)[y]",
     compare=False,
 )
-def focal(gamma: float = 2.0, alpha: Weights = None) -> Likelihood:
+def focal(gamma: float = 2.0, alpha: Weights = None, classes: int | None = None) -> Likelihood:
     """The target is one of several classes, and what is predicted well already counts for little.
 
     Use it where a few hard examples matter among many easy ones. It is not proper: softmax(f) at its minimum is flatter than the
     class probabilities, though in the same order, and can be mapped back onto them: π_k is in proportion to h(p_k) / alpha_k,
     h(p) = p / ((1 - p)^gamma - gamma (1 - p)^(gamma - 1) p log p). The likelihood here is normalised over the classes.
     """
-    return Energy(focal_energy, width=None, gamma=gamma, alpha=alpha)
+    return Energy(focal_energy, width=classes, gamma=gamma, alpha=alpha)
 
 
 def multi_margin_energy(raw: Tensor, label: Tensor, p: int, margin: float, weight: Weights) -> Tensor:
@@ -68,7 +68,7 @@ def multi_margin_energy(raw: Tensor, label: Tensor, p: int, margin: float, weigh
     formula="w_y Σ_{i ≠ y} max(0, margin - f[y] + f[i])^p / K",
     compare=False,
 )
-def multi_margin(p: int = 1, margin: float = 1.0, weight: Weights = None) -> Likelihood:
+def multi_margin(p: int = 1, margin: float = 1.0, weight: Weights = None, classes: int | None = None) -> Likelihood:
     """The target is one of several classes, and its score must be larger than each other score by the margin.
 
     Use it for the decision alone, if at all: with p=1 it need not even rank the likeliest class first where no class has half of
@@ -76,4 +76,4 @@ def multi_margin(p: int = 1, margin: float = 1.0, weight: Weights = None) -> Lik
     """
     if p not in (1, 2):
         raise ValueError(f"p={p}; the excess is taken as it is, p=1, or squared, p=2.")
-    return Energy(multi_margin_energy, width=None, p=p, margin=margin, weight=weight)
+    return Energy(multi_margin_energy, width=classes, p=p, margin=margin, weight=weight)

@@ -100,15 +100,16 @@ def weibull(concentration: float = 1.0) -> Likelihood:
     return Family(Weibull, scale=predicted("log"), concentration=concentration)
 
 
-def tweedie_offset(target: Tensor, power: float, dispersion: float) -> Tensor:
+def tweedie_offset(target: Tensor, likelihood: Likelihood, power: float, dispersion: float) -> Tensor:
     """Return dispersion * log a(y), where a(y) is the density's factor that is free of the mean; 0 at y = 0."""
-    best = saturated(target, compound(power, dispersion), dispersion, 0.0)
+    best = saturated(target, likelihood, dispersion, 0.0)
     return best - target.clamp_min(0) ** (2 - power) / ((1 - power) * (2 - power))
 
 
 def _tweedie_relation(power: float, dispersion: float) -> Affine:
     check_power("tweedie", power)
-    offset = partial(tweedie_offset, power=power, dispersion=dispersion)
+    law = compound(power, dispersion)
+    offset = partial(tweedie_offset, likelihood=law, power=power, dispersion=dispersion)
     offset.__doc__ = f"{dispersion:g} log a(y), 0 at y = 0"
     return Affine(dispersion, offset)
 

@@ -42,7 +42,7 @@ def ctc(blank: int = 0, per_label: bool = True) -> Likelihood:
     the C labels in T frames (log-probabilities will do), the target ``(..., T)`` the labels, then -1 to the end;
     LabelString.shortened makes frames beyond an input's end. `blank` is the label that stands for nothing. With `per_label`,
     as in torch's mean, each string's loss is divided by its length, which elicits a law biased to short strings: where a string
-    and one twice as long are equally frequent, a third of the long ones is left out. Write per_label=False for the likelihood.
+    and one twice as long are equally frequent, the long one comes out at a third. Write per_label=False for the likelihood.
     A string that does not fit into the frames has probability 0 and an infinite loss.
     """
     return Family(LabelString, logits=predicted(), blank=blank)

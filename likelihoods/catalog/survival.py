@@ -81,7 +81,7 @@ def _law_median(law: Any) -> Tensor:
     reference="Kalbfleisch and Prentice (2002), doi:10.1002/9781118032985; Barnwal, Cho and Hocking (2022), "
     "https://arxiv.org/abs/2006.04920",
     relation=Exact,
-    examples=({}, {"concentration": 2.5}),
+    examples=({}, {"concentration": 0.7}),
     aliases=("weibull_survival", "aft_weibull"),
     formula="-log p(y), -log P(low < y ≤ high) where only that is known",
     outcome=INTERVAL,

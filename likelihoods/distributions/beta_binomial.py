@@ -109,7 +109,9 @@ class BetaBinomial(Count, pyro.distributions.BetaBinomial):
         pairs = ("concentration1", "concentration0"), ("logits", "precision")
         first, second = choose("BetaBinomial", given, *pairs)
         self.__dict__[first], self.__dict__[second], self.total_count = promote(
-            given[first], given[second], total_count
+            given[first],  # type: ignore[arg-type]  # chosen because it is not None
+            given[second],  # type: ignore[arg-type]
+            total_count,
         )
         self._settle(validate_args)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 from torch.distributions import constraints
@@ -31,7 +29,7 @@ class ContinuationRatio(Index):
     tensor([-0.6931, -2.0064, -1.0064,    -inf])
     """
 
-    arg_constraints: ClassVar = {"log_odds": constraints.real_vector}
+    arg_constraints = {"log_odds": constraints.real_vector}
 
     def __init__(self, log_odds: Value, *, validate_args: bool | None = None) -> None:
         (self.log_odds,) = promote(log_odds)
@@ -39,11 +37,11 @@ class ContinuationRatio(Index):
             raise ValueError("ContinuationRatio got log_odds of shape (); give K - 1 numbers for K categories.")
         self._settle(validate_args)
 
-    @property
-    def _num_events(self) -> int:  # type: ignore[override]
+    @derived
+    def _num_events(self) -> int:
         return self.log_odds.shape[-1] + 1
 
-    @property
+    @derived
     def _param(self) -> Tensor:
         return self.log_odds.new_empty(1).expand(*self._batch_shape, self._num_events)
 

@@ -7,9 +7,18 @@ from typing import Any
 import pyro.distributions
 import torch
 from torch import Tensor
-from torch.distributions import constraints, register_kl
+from torch.distributions import constraints
 
-from likelihoods.distributions.base import STORED, Parametric, Value, derived, floating, log_indicator, promote
+from likelihoods.distributions.base import (
+    STORED,
+    Parametric,
+    Value,
+    derived,
+    floating,
+    log_indicator,
+    promote,
+    register_kl,
+)
 from likelihoods.distributions.beta_binomial import BetaBinomial
 from likelihoods.distributions.dirichlet import Dirichlet
 from likelihoods.distributions.multinomial import Compositions, Multinomial

@@ -11,10 +11,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import register_kl
 
 from likelihoods.distributions.barron import Barron
-from likelihoods.distributions.base import Univariate
+from likelihoods.distributions.base import Univariate, register_kl
 from likelihoods.distributions.generalized_pareto import GeneralizedPareto
 from likelihoods.distributions.hyperbolic_secant import HyperbolicSecant
 from likelihoods.distributions.integration import NODES, PANELS, WEIGHTS
@@ -82,7 +81,8 @@ def _mean_log_ratio(p: Univariate, q: Univariate, width: Tensor, centre: Tensor)
 def _relative(p: Any, q: Any) -> tuple[Tensor, Tensor]:
     """Return q's loc and scale in units of p's, in float64 with the joint shape."""
     scale = p.scale.double()
-    return torch.broadcast_tensors((q.loc.double() - p.loc.double()) / scale, q.scale.double() / scale)
+    shift, ratio = torch.broadcast_tensors((q.loc.double() - p.loc.double()) / scale, q.scale.double() / scale)
+    return shift, ratio
 
 
 def _result(value: Tensor, p: Any, q: Any) -> Tensor:

@@ -95,8 +95,8 @@ class LabelNormalized(TorchDistribution):
         safe = torch.where(known, value, self.labels[0])
         unknown = value != value
         unknown = unknown.flatten(-len(self.event_shape)).any(-1) if self.event_shape else unknown
-        impossible = torch.where(unknown, torch.nan, -torch.inf)
-        return torch.where(inside, -self.energy(self.raw, safe) - self.log_normalizer(), impossible)
+        log_mass = -self.energy(self.raw, safe) - self.log_normalizer()
+        return torch.where(inside, log_mass, torch.where(unknown, torch.nan, -torch.inf).to(log_mass.dtype))
 
     @property
     def mean(self) -> Tensor:

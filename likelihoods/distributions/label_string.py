@@ -62,7 +62,7 @@ class LabelString(Parametric, TorchDistribution):
 
     >>> law = LabelString(torch.zeros(2, 3))  # two frames; the blank is 0
     >>> law.log_prob(torch.tensor([[1, 2], [1, -1], [-1, -1], [1, 1]])).exp() * 9
-    tensor([1., 3., 1., 0.])
+    tensor([1.0000, 3.0000, 1.0000, 0.0000])
     """
 
     arg_constraints = {"logits": constraints.independent(constraints.real, 2)}

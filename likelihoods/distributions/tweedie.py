@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
-from torch.distributions import constraints, register_kl
+from torch.distributions import constraints
 
 from likelihoods.distributions.base import (
     STORED,
@@ -20,6 +20,7 @@ from likelihoods.distributions.base import (
     log_positive,
     open_interval,
     promote,
+    register_kl,
 )
 from likelihoods.distributions.inversion import invert
 from likelihoods.incomplete import log_gammainc

@@ -68,7 +68,9 @@ def _cross_entropy(
     return _known_mean(value, target, reduction, ignore_index)
 
 
-def _nll(raw: Tensor, target: Tensor, reduction: str, *, weight: Any, ignore_index: int | None) -> Tensor:
+def _nll(
+    raw: Tensor, target: Tensor, reduction: str, *, classes: int | None, weight: Any, ignore_index: int | None
+) -> Tensor:
     rows, labels = _rows(raw, target)
     ignored = NEVER if ignore_index is None else ignore_index
     value = F.nll_loss(rows, labels, weight=_weight(weight, raw), reduction=reduction, ignore_index=ignored)
@@ -86,7 +88,37 @@ def _soft_cross_entropy(
     return value.reshape(target.shape[:-1]) if reduction == "none" else value
 
 
-def _multi_margin(raw: Tensor, target: Tensor, reduction: str, *, p: int, margin: float, weight: Any) -> Tensor:
+def _label_smoothing(
+    raw: Tensor,
+    target: Tensor,
+    reduction: str,
+    *,
+    smoothing: float,
+    over: str,
+    padding: int | None,
+    classes: int | None,
+) -> Tensor:
+    log_p, size = raw.log_softmax(-1), raw.shape[-1]
+    proper = size if padding is None else size - 1
+    other = smoothing / (proper if over == "all" else proper - 1) if smoothing else 0.0
+    label = target.clamp(0, size - 1).unsqueeze(-1)
+    value = -(1 - smoothing - (0.0 if over == "all" else other)) * log_p.gather(-1, label).squeeze(-1)
+    if other:  # spread over all, or over all and taken from the true class again
+        parts = (log_p,) if padding is None else (log_p[..., :padding], log_p[..., padding + 1 :])
+        value = value - other * torch.stack([part.sum(-1) for part in parts]).sum(0)
+    value = torch.where((target >= 0) & (target < size), value, torch.inf)
+    if padding is None:
+        return reduce(value, reduction)
+    known = target != padding
+    value = torch.where(known, value, 0.0)
+    if reduction != "mean":
+        return reduce(value, reduction)
+    return value.sum() / known.sum().clamp_min(1)
+
+
+def _multi_margin(
+    raw: Tensor, target: Tensor, reduction: str, *, p: int, margin: float, weight: Any, classes: int | None
+) -> Tensor:
     rows, labels = _rows(raw, target)
     tilt = _weight(weight, raw)
     value = F.multi_margin_loss(rows, labels, p=p, margin=margin, weight=tilt, reduction=reduction)
@@ -104,6 +136,7 @@ LABELS: dict[str, Callable[..., Tensor]] = {
     "cross_entropy": _cross_entropy,
     "nll": _nll,
     "soft_cross_entropy": _soft_cross_entropy,
+    "label_smoothing": _label_smoothing,
     "multi_margin": _multi_margin,
     "multi_label_soft_margin": _multi_label_soft_margin,
 }

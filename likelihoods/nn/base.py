@@ -260,3 +260,12 @@ def paired(raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Return raw and target in one floating-point dtype."""
     dtype = torch.promote_types(raw.dtype, target.dtype) if target.is_floating_point() else raw.dtype
     return raw.to(dtype), target.to(dtype)
+
+
+def indices(target: Tensor) -> Tensor:
+    """Return a target of classes, or raise ValueError where it is no tensor of integers."""
+    if target.is_floating_point() or target.dtype == torch.bool:
+        raise ValueError(
+            f"The target is {target.dtype}; it wants the index of a class for each row: write target.long()."
+        )
+    return target

@@ -8,7 +8,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from likelihoods.nn.base import Case, Derived, Row, paired
+from likelihoods.nn.base import Case, Derived, Row, indices, paired
 
 MISSING = -100  # torch's own ignore_index
 ADAPTIVE = torch.nn.modules.adaptive._ASMoutput
@@ -54,7 +54,7 @@ class NLLLoss(Derived, nn.NLLLoss):
 
     def _case(self, *inputs: Any) -> Case:
         scores, target = inputs
-        return Case(self._row(), classes_last(scores), target)
+        return Case(self._row(), classes_last(scores), indices(target))
 
 
 with warnings.catch_warnings():  # torch warns of its class when it is inherited, too
@@ -105,7 +105,7 @@ class CrossEntropyLoss(Derived, nn.CrossEntropyLoss):
         scores, target = inputs
         if target.shape == scores.shape:
             return soft_case(self._row(soft=True), scores, target, ignoring=self.ignore_index >= 0)
-        return Case(self._row(), classes_last(scores), target)
+        return Case(self._row(), classes_last(scores), indices(target))
 
 
 @final
@@ -174,4 +174,4 @@ class AdaptiveLogSoftmaxWithLoss(Derived, nn.AdaptiveLogSoftmaxWithLoss):
 
     def _case(self, *inputs: Any) -> Case:
         given, target = inputs
-        return Case(self._row(), self._raw(given), target)
+        return Case(self._row(), self._raw(given), indices(target))

@@ -6,7 +6,7 @@ from typing import Any, final
 
 from torch import Tensor, nn
 
-from likelihoods.nn.base import Case, Derived, Row
+from likelihoods.nn.base import Case, Derived, Row, indices
 from likelihoods.nn.classes import MISSING, classes_last, soft_case
 
 
@@ -39,7 +39,7 @@ class LinearCrossEntropyLoss(Derived, nn.LinearCrossEntropyLoss):
         scores = self._scores(given)
         if target.shape == scores.shape:
             return soft_case(self._row(soft=True), scores, target, ignoring=self.ignore_index is not None)
-        return Case(self._row(), classes_last(scores), target)
+        return Case(self._row(), classes_last(scores), indices(target))
 
     def _scores(self, given: Tensor) -> Tensor:
         scores: Tensor = self.linear(given)

@@ -8,7 +8,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from likelihoods.nn.base import Case, Derived, Row, paired
+from likelihoods.nn.base import Case, Derived, Row, indices, paired
 
 
 class OfScores(Derived):
@@ -39,7 +39,7 @@ class MultiMarginLoss(OfScores, nn.MultiMarginLoss):
 
     def _case(self, *inputs: Any) -> Case:
         scores, target = inputs
-        return Case(self._row(), scores, target)
+        return Case(self._row(), scores, indices(target))
 
 
 @final

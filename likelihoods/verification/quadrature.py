@@ -70,8 +70,8 @@ def rule(law: Distribution, space: Space, dtype: torch.dtype) -> tuple[Tensor, T
     if isinstance(space, Listed):
         return space.values, law.log_prob(space.values).exp()
     if isinstance(space, Lattice):
-        low, high = _reach(law, space, dtype)
-        points = space.at(torch.arange(low, high + 1, dtype=dtype))
+        first, last = _reach(law, space, dtype)
+        points = space.at(torch.arange(first, last + 1, dtype=dtype))
         share = law.log_prob(points).exp()
         return points[share > NOTHING], share[share > NOTHING]
     if isinstance(space, Sphere):

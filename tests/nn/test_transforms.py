@@ -2,6 +2,7 @@
 
 import math
 
+import pyro
 import pytest
 import torch
 
@@ -81,6 +82,29 @@ def test_mapped(name):
         torch.testing.assert_close(mapped, wanted, rtol=1e-12, atol=1e-12)
 
 
+@pytest.fixture
+def unvalidated():
+    """Without the checks of parameters, each of which reads a value."""
+    before = torch.distributions.Distribution._validate_args
+    with pyro.validation_enabled(False):
+        torch.distributions.Distribution.set_default_validate_args(False)
+        yield
+    torch.distributions.Distribution.set_default_validate_args(before)
+
+
+@pytest.mark.usefixtures("unvalidated")
+@pytest.mark.parametrize("name", [name for name in CASES if name != "GaussianNLLLoss"])
+def test_the_derivation_stays_on_its_device_and_reads_no_value(name):
+    """On the meta device there are no values to read, and other devices' tensors do not mix with its own."""
+    for case in list(CASES[name]())[::3]:
+        if case.make(torch.float32)[0].dim() < 2:
+            continue  # a single target is an index, which torch reads
+        module = case.build(nn, name, torch.float32, strict=True).to("meta")
+        inputs = [i.detach().to("meta") if isinstance(i, torch.Tensor) else i for i in case.make(torch.float32)]
+        for value in scalars(module(*inputs)):
+            assert value.device.type == "meta"
+
+
 BAD = {
     "L1Loss": (torch.zeros(2, 3), torch.zeros(4)),
     "MSELoss": (torch.zeros(2, 3), torch.zeros(4)),
@@ -126,6 +150,14 @@ def test_probabilities_as_targets_that_are_none(options, target):
             nn.CrossEntropyLoss(strict=strict, **options)(torch.zeros(2, 3), target)
 
 
+@pytest.mark.parametrize("name", ["NLLLoss", "CrossEntropyLoss", "MultiMarginLoss"])
+def test_classes_that_are_no_integers(name):
+    with pytest.raises(RuntimeError):
+        getattr(nn, name)()(torch.zeros(2, 3), torch.ones(2))
+    with pytest.raises(ValueError, match="target.long"):
+        getattr(nn, name)(strict=True)(torch.zeros(2, 3), torch.ones(2))
+
+
 CONSTRUCTIONS = [
     ("MultiMarginLoss", {"p": 3}),
     ("MultiMarginLoss", {"weight": torch.ones(2, 2)}),
@@ -142,6 +174,17 @@ def test_bad_options_are_torchs_errors(name, options):
     with pytest.raises(type(theirs.value)) as ours:
         getattr(nn, name)(**options)
     assert str(ours.value) == str(theirs.value)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_half_precision_stays_half(name):
+    case = batched(name)
+    module = case.build(nn, name, torch.bfloat16, strict=True)
+    inputs = case.make(torch.bfloat16)
+    exact = case.build(nn, name, torch.float64, strict=True)(*case.make(torch.float64))
+    for value, wanted in zip(scalars(module(*inputs)), scalars(exact), strict=True):
+        assert value.dtype == torch.bfloat16
+        torch.testing.assert_close(value.double(), wanted, rtol=0.05, atol=0.05)  # eight bits
 
 
 def test_bad_reduction():
