@@ -336,8 +336,7 @@ def ordinary(loss, rows):
     raw = torch.rand(rows, *[4] * model.shared, model.width or 4, dtype=torch.float64) * 0.8 + 0.1
     if isinstance(relation, lk.Expected) and relation.vector:
         return raw, torch.rand_like(raw).softmax(-1)
-    if model.rank:
-        raw = raw.expand(*raw.shape[:-1], 4) if model.shared else raw
+    if model.rank and not (isinstance(relation, lk.Partial) and relation.part is not None):
         return raw, model(raw).sample().to(raw.dtype)
     return raw, torch.ones(rows, dtype=torch.long if loss._classes else torch.float64)
 

@@ -73,20 +73,19 @@ def label_sets(size: int) -> Tensor:
     elicits="no named feature",
     reference="Gao and Zhou (2011), https://proceedings.mlr.press/v19/gao11a.html",
     relation=Gibbs(),
-    examples=({}, {"classes": 3}),
     aliases=("MultiLabelMarginLoss", "multilabel_hinge", "multilabel_ranking"),
     formula="Σ_{j in y, i not in y} max(0, 1 - f[j] + f[i]) / C",
     outcome="the set of labels, as a vector of 0 and 1 (torch has a list of indices that -1 ends)",
     compare=False,
 )
-def multi_label_margin(classes: int | None = None) -> Likelihood:
+def multi_label_margin() -> Likelihood:
     """The target is a set of labels, and each of them must have a larger score than each label outside, by a margin of 1.
 
     Use it for an order of the labels alone. The empty and the full set cost nothing, whatever is predicted, and no such loss is
     consistent for the order (Gao and Zhou). The likelihood here is normalised over all 2^C sets; multi_label_soft_margin is one
     as it stands.
     """
-    return Energy(multi_label_margin_energy, width=classes, labels=label_sets, rank=1)
+    return Energy(multi_label_margin_energy, width=None, labels=label_sets, rank=1)
 
 
 def dice_loss(raw: Tensor, target: Tensor, smooth: float, squared: bool, dims: int) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from likelihoods.nn.base import Case, Derived, Row, paired
 from likelihoods.nn.numbers import OneNumber
 
-SQUARED_NORM = 1e-12  # torch adds it to each squared norm of a cosine
+SQUARED_NORM = 9.999999960041972e-13  # torch adds it to each squared norm of a cosine: 1e-12, as a float32 has it
 
 
 @final

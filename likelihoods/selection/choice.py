@@ -101,8 +101,8 @@ class Choice:
 
     @property
     def tied(self) -> list[str]:
-        """The losses within two standard errors of the top score, the recommended first: the data do not tell them apart."""
-        return [s.name for s in self.ranking if tied(s, self.top)]
+        """The recommended loss, and those within two standard errors of the top score: the data do not tell them apart."""
+        return [s.name for s in self.ranking if tied(s, self.top) or s.name == self.best]
 
     @property
     def table(self) -> pd.DataFrame:
@@ -243,8 +243,10 @@ def rank(scored: list[Scored]) -> tuple[Scored, ...]:
     sound = sorted((s for s in scored if not s.flags), key=lambda s: -s.score)
     flagged = sorted((s for s in scored if s.flags), key=lambda s: -s.score if math.isfinite(s.score) else math.inf)
     if sound:
+        least = min(s.score for s in sound if tied(s, sound[0]))
+        # what scores above a tied one is a candidate too: that must not win by the noise of its difference alone
         first = min(
-            (s for s in sound if tied(s, sound[0])),
+            (s for s in sound if s.score >= least),
             key=lambda s: (s.parameters, isinstance(s.likelihood, Discretized), -s.score),
         )
         sound.remove(first)

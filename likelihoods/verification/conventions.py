@@ -41,11 +41,26 @@ def _adjusted(raw: Tensor, target: Tensor, reduction: str, temperature: float, *
     return F.cross_entropy(raw / temperature, target, reduction=reduction)
 
 
+def _label_smoothing(
+    raw: Tensor, target: Tensor, reduction: str, smoothing: float, over: str, padding: int | None, classes: int | None
+) -> Tensor:
+    shared = raw.shape[-1] - (padding is not None) - (over == "others")
+    if padding is None:  # torch has the first form alone; of the second it is a rescaled one
+        share = smoothing if over == "all" else smoothing * raw.shape[-1] / shared
+        return F.cross_entropy(raw, target, label_smoothing=share, reduction=reduction)
+    log_p, known = raw.log_softmax(-1), target != padding
+    truth = log_p.gather(-1, target[..., None]).squeeze(-1)
+    rest = log_p.sum(-1) - log_p[..., padding] - (truth if over == "others" else 0.0)
+    value = torch.where(known, -(1 - smoothing) * truth - smoothing / shared * rest, 0.0)
+    return value.sum() / known.sum() if reduction == "mean" else reduce(value, reduction)
+
+
 TORCH: dict[str, Callable[..., Tensor]] = {
     "margin_ranking": _margin_ranking,
     "hinge_embedding": _hinge_embedding,
     "kl_div": _kl_div,
     "ctc": _ctc,
+    "label_smoothing": _label_smoothing,
     "info_nce": _adjusted,
     "nt_xent": _adjusted,
 }
@@ -90,11 +105,11 @@ def _triplet_margin(raw: Tensor, target: Tensor, margin: float) -> Tensor:
 
 
 def _soft_triplet(raw: Tensor, target: Tensor, kernel: str, df: float) -> Tensor:
-    log_kernel = {
-        "exponential": lambda d: -d,
-        "gaussian": lambda d: -(d**2),
-        "student_t": lambda d: -(df + 1) / 2 * torch.log1p(d**2 / df),
-    }[kernel](raw)
+    log_kernel = -raw
+    if kernel == "gaussian":
+        log_kernel = -(raw**2)
+    if kernel == "student_t":
+        log_kernel = -(df + 1) / 2 * torch.log1p(raw**2 / df)
     return log_kernel.logsumexp(-1) - log_kernel.gather(-1, target[..., None]).squeeze(-1)
 
 
@@ -148,12 +163,19 @@ def _welsch(raw: Tensor, target: Tensor, scale: float) -> Tensor:
 
 def _distillation(raw: Tensor, target: Tensor, temperature: float, classes: int | None) -> Tensor:
     teacher = (target / temperature).log_softmax(-1)
-    return temperature**2 * F.kl_div((raw / temperature).log_softmax(-1), teacher, log_target=True, reduction="none").sum(-1)
+    return temperature**2 * F.kl_div(
+        (raw / temperature).log_softmax(-1), teacher, log_target=True, reduction="none"
+    ).sum(-1)
 
 
 def _evidential(raw: Tensor, target: Tensor, coefficient: float) -> Tensor:
     # the marginal of the normal-inverse-gamma law, as Amini and others print it
-    mean, precision, shape, rate = raw[..., 0], F.softplus(raw[..., 1]), 1 + F.softplus(raw[..., 2]), F.softplus(raw[..., 3])
+    mean, precision, shape, rate = (
+        raw[..., 0],
+        F.softplus(raw[..., 1]),
+        1 + F.softplus(raw[..., 2]),
+        F.softplus(raw[..., 3]),
+    )
     width = 2 * rate * (1 + precision)
     value = 0.5 * (math.pi / precision).log() - shape * width.log()
     value = value + (shape + 0.5) * ((target - mean) ** 2 * precision + width).log()

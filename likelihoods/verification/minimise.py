@@ -43,7 +43,9 @@ def minimiser(
     return torch.from_numpy(found).to(setting.dtype).reshape(setting.shape)
 
 
-def beside(setting: Setting, target: Tensor, weights: Tensor, truth: Tensor, near: Tensor) -> tuple[float, float, float]:
+def beside(
+    setting: Setting, target: Tensor, weights: Tensor, truth: Tensor, near: Tensor
+) -> tuple[float, float, float]:
     """Return the slope of the expected loss at a raw output, and by how much a search from near it, and near, are higher."""
     from scipy import optimize
 

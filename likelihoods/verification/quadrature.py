@@ -84,10 +84,10 @@ def rule(law: Distribution, space: Space, dtype: torch.dtype) -> tuple[Tensor, T
         raise not_available("there is no rule of a few points for independent numbers, or pairs")
     if law.event_shape:
         return _simplex(law, dtype)
-    low, high, log_density = _on_the_line(law, space)
-    breaks = torch.tensor(_breaks(law, space.transform, log_density), dtype=torch.float64)
-    _, line, share = integral(lambda x: log_density(x).exp(), breaks, accuracy=ROUGH)
-    keep = (share > NOTHING) & (line >= low) & (line <= high)
+    start, stop, log_density = _on_the_line(law, space)
+    pieces = torch.tensor(_breaks(law, space.transform, log_density), dtype=torch.float64)
+    _, line, share = integral(lambda x: log_density(x).exp(), pieces, accuracy=ROUGH)
+    keep = (share > NOTHING) & (line >= start) & (line <= stop)
     points, share = space.transform(line[keep]), share[keep]
     if space.atoms:
         at = torch.tensor(space.atoms, dtype=dtype)
@@ -292,7 +292,9 @@ def integral(
             break
         middle = 0.5 * (start + stop)
         piece, start, stop = piece.repeat(2), torch.cat([start, middle]), torch.cat([middle, stop])
-    raise ValueError(f"The integral of the density is not finished: {len(piece)} pieces are left after so many halvings.")
+    raise ValueError(
+        f"The integral of the density is not finished: {len(piece)} pieces are left after so many halvings."
+    )
 
 
 def landmarks(law: Distribution) -> Tensor:
@@ -351,7 +353,9 @@ def censored(law: Any, number: Lattice | Continuum | Listed, dtype: torch.dtype)
             found: Tensor = law.log_prob(torch.stack([point, point], -1)).exp()
             return found
 
-        return whole + float(integral(seen, base.icdf(torch.tensor([0.2, 0.4, 0.6], dtype=dtype)), tails=False)[0].sum())
+        return whole + float(
+            integral(seen, base.icdf(torch.tensor([0.2, 0.4, 0.6], dtype=dtype)), tails=False)[0].sum()
+        )
     if isinstance(number, Listed):
         between = number.values[(number.values > cuts[0]) & (number.values <= cuts[1])]
     else:

@@ -230,9 +230,11 @@ def label_sets(name) -> Iterator[Case]:
 
 def cosine() -> Iterator[Case]:
     for layout in ((), (5,)):
-        a, b, y = real(*layout, 3), real(*layout, 3, scale=1.0) + 0.2, signs(*layout)
-        for option in options([{}, {"margin": 0.3}, {"margin": -0.5}], REDUCTIONS + LEGACY):
-            yield Case(option, lambda dtype, a=a, b=b, y=y: (grad(a, dtype), grad(b, dtype), y.to(dtype)))
+        y = signs(*layout)
+        for small in (1.0, 1e-5):  # next to nothing, what torch adds to the squared norms shows
+            a, b = small * real(*layout, 3), small * (real(*layout, 3, scale=1.0) + 0.2)
+            for option in options([{}, {"margin": 0.3}, {"margin": -0.5}], REDUCTIONS + LEGACY):
+                yield Case(option, lambda dtype, a=a, b=b, y=y: (grad(a, dtype), grad(b, dtype), y.to(dtype)))
 
 
 def ranking() -> Iterator[Case]:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy import integrate
 
+import likelihoods as lk
 from likelihoods import NoLikelihoodError, nn
 
 torch.manual_seed(0)
@@ -158,6 +159,15 @@ def test_margins_of_sets():
     soft = nn.MultiLabelSoftMarginLoss(reduction="none")
     close(soft.nll(SCORES, label), 4 * torch.nn.MultiLabelSoftMarginLoss(reduction="none")(SCORES, label))
     close(soft.likelihood(SCORES).log_prob(label), -soft.nll(SCORES, label))
+
+
+def test_the_relation_of_weighted_labels():
+    """It is that of one label, so that the sum over the set is torch's loss."""
+    label, weight = (SCORES > 0).to(F64), torch.tensor([0.5, 1.0, 2.0, 0.2], dtype=F64)
+    loss = nn.MultiLabelSoftMarginLoss(weight=weight, reduction="none")
+    likelihood = lk.Family(lk.distributions.Bernoulli, logits=lk.predicted())
+    each = loss.relation.loss(likelihood, SCORES.unsqueeze(-1), label)
+    close(each.sum(-1), torch.nn.MultiLabelSoftMarginLoss(weight=weight, reduction="none")(SCORES, label))
 
 
 SIGNS = (-1.0, 1.0)
