@@ -109,8 +109,8 @@ class BetaBinomial(Count, pyro.distributions.BetaBinomial):
         pairs = ("concentration1", "concentration0"), ("logits", "precision")
         first, second = choose("BetaBinomial", given, *pairs)
         self.__dict__[first], self.__dict__[second], self.total_count = promote(
-            given[first],  # type: ignore[arg-type]  # chosen because it is not None
-            given[second],  # type: ignore[arg-type]
+            given[first],
+            given[second],
             total_count,
         )
         self._settle(validate_args)

@@ -105,11 +105,11 @@ def _triplet_margin(raw: Tensor, target: Tensor, margin: float) -> Tensor:
 
 
 def _soft_triplet(raw: Tensor, target: Tensor, kernel: str, df: float) -> Tensor:
-    log_kernel = {
-        "exponential": lambda d: -d,
-        "gaussian": lambda d: -(d**2),
-        "student_t": lambda d: -(df + 1) / 2 * torch.log1p(d**2 / df),
-    }[kernel](raw)
+    log_kernel = -raw
+    if kernel == "gaussian":
+        log_kernel = -(raw**2)
+    if kernel == "student_t":
+        log_kernel = -(df + 1) / 2 * torch.log1p(raw**2 / df)
     return log_kernel.logsumexp(-1) - log_kernel.gather(-1, target[..., None]).squeeze(-1)
 
 

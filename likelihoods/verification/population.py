@@ -90,8 +90,7 @@ def _outcomes(setting: Setting, generator: torch.Generator) -> Tensor:
         return 1.5 * torch.randn(POPULATION, dtype=dtype, generator=generator) + 0.5
     if isinstance(space, Sphere):
         noise = torch.randn(POPULATION, space.dim, dtype=dtype, generator=generator)
-        length: Tensor = noise.norm(dim=-1, keepdim=True)
-        return noise / length
+        return torch.nn.functional.normalize(noise, dim=-1)
     if isinstance(space, Listed):
         whole = len(space.values) <= LARGEST
         return space.values if whole else _spread(space, count, dtype, generator)
@@ -122,7 +121,9 @@ def _spread(
 def _returned(setting: Setting, name: str) -> tuple[float, float, str]:
     """Measure the slope of the expected loss at the law whose population it is, and by how much it is lower elsewhere."""
     truth, outcome, share = _own(setting)
-    if not setting.learned and isinstance(setting.relation, Weighted):  # the weights tilt what they are given to the law
+    if not setting.learned and isinstance(
+        setting.relation, Weighted
+    ):  # the weights tilt what they are given to the law
         share = share / setting.relation.weight(outcome)
         share = share / share.sum()
     off = AWAY * torch.randn(truth.shape, dtype=setting.dtype, generator=setting.generator())

@@ -84,10 +84,10 @@ def rule(law: Distribution, space: Space, dtype: torch.dtype) -> tuple[Tensor, T
         raise not_available("there is no rule of a few points for independent numbers, or pairs")
     if law.event_shape:
         return _simplex(law, dtype)
-    low, high, log_density = _on_the_line(law, space)
-    breaks = torch.tensor(_breaks(law, space.transform, log_density), dtype=torch.float64)
-    _, line, share = integral(lambda x: log_density(x).exp(), breaks, accuracy=ROUGH)
-    keep = (share > NOTHING) & (line >= low) & (line <= high)
+    start, stop, log_density = _on_the_line(law, space)
+    pieces = torch.tensor(_breaks(law, space.transform, log_density), dtype=torch.float64)
+    _, line, share = integral(lambda x: log_density(x).exp(), pieces, accuracy=ROUGH)
+    keep = (share > NOTHING) & (line >= start) & (line <= stop)
     points, share = space.transform(line[keep]), share[keep]
     if space.atoms:
         at = torch.tensor(space.atoms, dtype=dtype)

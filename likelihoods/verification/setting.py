@@ -217,8 +217,7 @@ class Setting:
             return 3 * torch.randn(shape, dtype=self.dtype, generator=generator)
         if isinstance(of, Sphere):
             noise = torch.randn(*shape, of.dim, dtype=self.dtype, generator=generator)
-            length: Tensor = noise.norm(dim=-1, keepdim=True)
-            return noise / length
+            return torch.nn.functional.normalize(noise, dim=-1)
         try:
             transform = biject_to(ask(law, "support"))
         except NotImplementedError:
