@@ -1,7 +1,7 @@
 """Writes docs/catalogue/: a page for each file of rows, an entry for each row, and an index; Sphinx runs it at each build.
 
-    python docs/generate_catalogue.py          the claims from docs/_build/claims.json, where it is there
-    likelihoods verify --all --json docs/_build/claims.json          measures them
+python docs/generate_catalogue.py          the claims from docs/_build/claims.json, where it is there
+likelihoods verify --all --json docs/_build/claims.json          measures them
 """
 
 import datetime
@@ -107,7 +107,9 @@ def entry_section(entry: Entry, claims: list[dict], drawn: str) -> list[str]:
         lines += ["| with | relation | as a score |", "|---|---|---|"]
         for example in others:
             here = entry.law_relation(**example)
-            lines.append(f"| {setting(entry.name, example)} | {kind(here)}: {plain(here.sentence())} | {plain(here.proper)} |")
+            lines.append(
+                f"| {setting(entry.name, example)} | {kind(here)}: {plain(here.sentence())} | {plain(here.proper)} |"
+            )
         lines.append("")
     return lines + claims_section(entry, claims)
 
@@ -115,7 +117,10 @@ def entry_section(entry: Entry, claims: list[dict], drawn: str) -> list[str]:
 def claims_section(entry: Entry, claims: list[dict]) -> list[str]:
     """Return the table of what was measured: of each claim the setting that came closest to failing."""
     if not claims:
-        return ["Its claims were not measured for this build of the pages: " + f"`likelihoods verify {entry.name}`.", ""]
+        return [
+            "Its claims were not measured for this build of the pages: " + f"`likelihoods verify {entry.name}`.",
+            "",
+        ]
     by_claim = defaultdict(list)
     for claim in claims:
         by_claim[claim["claim"]].append(claim)

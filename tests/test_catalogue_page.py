@@ -83,7 +83,9 @@ def test_relations_are_linked_to_their_sections(generator, sections):
 
 
 def test_references_are_links(generator):
-    made = generator.linked("Huber (1964), doi:10.1214/aoms/1177703732; A (2001), arXiv:1701.03077. See https://x.org/a_b.")
+    made = generator.linked(
+        "Huber (1964), doi:10.1214/aoms/1177703732; A (2001), arXiv:1701.03077. See https://x.org/a_b."
+    )
     assert "(1964), [doi:10.1214/aoms/1177703732](<https://doi.org/10.1214/aoms/1177703732>); A" in made
     assert "[arXiv:1701.03077](<https://arxiv.org/abs/1701.03077>). See" in made
     assert made.endswith(r"[https://x.org/a\_b](<https://x.org/a_b>).")
