@@ -209,7 +209,9 @@ class Expected(Relation):
 
     def _each(self, likelihood: Likelihood, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         law = likelihood.distribution(likelihood.align(raw, self.outcome(target)))
-        if isinstance(law, torch.distributions.Categorical):  # has the table; to look every class up in it costs as much again
+        if isinstance(
+            law, torch.distributions.Categorical
+        ):  # has the table; to look every class up in it costs as much again
             nll = -law.logits
         else:
             nll = -law.log_prob(law.enumerate_support(expand=False)).movedim(0, -1)

@@ -116,7 +116,7 @@ def with_constants():
 
 
 @pytest.mark.parametrize("part", ["scale", "offset"])
-@pytest.mark.parametrize(("name", "example"), with_constants())
+@pytest.mark.parametrize(("name", "example"), list(with_constants()))
 def test_wrong_constant_in_the_catalogue(monkeypatch, name, example, part):
     monkeypatch.setattr(run, "OTHERS", ())  # which say nothing of constants
     entry = find(name)

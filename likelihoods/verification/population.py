@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from likelihoods.relations import Affine, Expected, Partial, Weighted
-from likelihoods.verification.law import NotMeasured, ask, not_applicable, not_available, worst
+from likelihoods.verification.density import measured
+from likelihoods.verification.law import ask, not_applicable, not_available, worst
 from likelihoods.verification.minimise import beside, minimiser
 from likelihoods.verification.quadrature import rule
 from likelihoods.verification.setting import Setting
@@ -16,7 +17,6 @@ POPULATIONS = 3  # two functionals may agree on one by chance, medians of counts
 POPULATION = 7  # values, unless the support has fewer
 LARGEST = 1024  # finite supports up to here are populated whole: classes must be
 ELICITS = 1e-6  # a minimum found by values alone is known to the root of float64's precision, 1.5e-8, times its size
-TRIES = 16  # laws that are tried
 AWAY = 0.3  # from the law whose population it is, to where the search begins
 
 
@@ -137,13 +137,6 @@ def _returned(setting: Setting, name: str) -> tuple[float, float, str]:
 
 
 def _own(setting: Setting) -> tuple[Tensor, Tensor, Tensor]:
-    """Return a raw output, and the outcomes of its law with their shares; not of a law too near to an end of the support."""
-    lacking: NotMeasured | None = None
-    for truth in setting.raws[-TRIES:].flip(0):
-        try:
-            with torch.no_grad():
-                return truth, *rule(setting.law(truth), setting.space, setting.dtype)
-        except NotMeasured as error:
-            lacking = error
-    assert lacking is not None
-    raise lacking
+    """Return a raw output, and the outcomes of its law with their shares."""
+    [(raw, points)] = measured(setting, lambda raw: rule(setting.law(raw), setting.space, setting.dtype), 1)
+    return raw, *points
