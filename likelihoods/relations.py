@@ -176,7 +176,7 @@ class Expected(Relation):
     scale: float = 1.0
     weight: Callable[[Tensor], Tensor] | None = None
     share: Callable[[Tensor], Tensor] | None = None
-    proper: ClassVar[str] = "proper for the mean of t"
+    proper: ClassVar[str] = "proper for the mean of t, tilted by w where outcomes have weights"
 
     def loss(self, likelihood: Likelihood, raw: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each target."""
