@@ -2,6 +2,7 @@
 
 import html
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -37,6 +38,7 @@ html_theme_options = {
     "head_font_family": "system-ui, sans-serif",
     "page_width": "1180px",
     "body_max_width": "940px",
+    "globaltoc_maxdepth": 2,  # the catalogue's pages, not its rows
 }
 html_static_path = ["_static"]
 html_css_files = ["math.css"]
@@ -82,6 +84,16 @@ def visit_math_block(self, node):
     raise nodes.SkipNode
 
 
+# The catalogue's pages are written anew at each build, so they cannot lag behind the rows; they are not in the repository.
+
+
+def write_catalogue(app):
+    sys.path.insert(0, str(ROOT / "docs"))
+    import generate_catalogue
+
+    generate_catalogue.main()
+
+
 # The reference. api.md ends with one section for each public module that there is, in the order of design.md's layout,
 # so no list of modules has to be kept here.
 
@@ -116,6 +128,7 @@ def escape_bars(app, what, name, obj, options, lines):
 
 def setup(app):
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
+    app.connect("builder-inited", write_catalogue)
     app.connect("source-read", complete_reference)
     app.connect("autodoc-process-docstring", escape_bars)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
