@@ -406,7 +406,7 @@ def test_a_rare_class_says_what_to_do():
 def test_unknown_candidates():
     with pytest.raises(ValueError, match="no loss named 'hubr'"):
         choose(np.zeros((20, 1)), np.arange(20) + 0.5, ["hubr"])
-    with pytest.raises(TypeError, match="a loss's name or a Likelihood"):
+    with pytest.raises(TypeError, match="a loss's name, an entry or a Likelihood"):
         choose(np.zeros((20, 1)), np.arange(20) + 0.5, [3])
     with pytest.raises(ValueError, match="a name of its own"):
         choose(np.zeros((20, 1)), np.arange(20) + 0.5, ["mse", "l2"])
