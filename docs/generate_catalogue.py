@@ -131,7 +131,9 @@ def claims_section(entry: Entry, claims: list[dict]) -> list[str]:
             silent.append(f"{name} ({plain(found[0]['note'])})")
             continue
         worst = max(measured, key=lambda claim: closeness(claim))
-        error, tolerance = ("" if x is None else f"{x:.1e}" if x else "0" for x in (worst["error"], worst["tolerance"]))
+        error, tolerance = (
+            "" if x is None else f"`{x:.1e}`" if x else "0" for x in (worst["error"], worst["tolerance"])
+        )
         failed = "" if worst["status"] == "pass" else " **fails**"
         rows.append(f"| {name}{failed} | {error} | {tolerance} | {len(measured)} | {plain(worst['note'])} |")
     lines = []
