@@ -89,7 +89,7 @@ def entry_section(entry: Entry, claims: list[dict], drawn: str) -> list[str]:
     facts = {
         "Loss": f"`{entry.formula}`",
         "Relation": f"[{kind(relation)}](../relations.md#{anchor(relation)}): {plain(relation.sentence())}",
-        "Proper or not": plain(relation.proper),
+        "As a score": plain(relation.proper),
         "Random is": plain(entry.outcome),
         "Support": plain(model._support_text(None)),
         "Elicits": plain(entry.elicits.name),
@@ -104,7 +104,7 @@ def entry_section(entry: Entry, claims: list[dict], drawn: str) -> list[str]:
     lines += [drawn, "", *(f"* **{title}:** {text}" for title, text in facts.items()), ""]
     others = [example for example in entry.examples if example]
     if others:
-        lines += ["| with | relation | proper or not |", "|---|---|---|"]
+        lines += ["| with | relation | as a score |", "|---|---|---|"]
         for example in others:
             here = entry.law_relation(**example)
             lines.append(
@@ -131,7 +131,7 @@ def claims_section(entry: Entry, claims: list[dict]) -> list[str]:
             silent.append(f"{name} ({plain(found[0]['note'])})")
             continue
         worst = max(measured, key=lambda claim: closeness(claim))
-        error, tolerance = (f"{x:.1e}" if x is not None else "" for x in (worst["error"], worst["tolerance"]))
+        error, tolerance = ("" if x is None else f"{x:.1e}" if x else "0" for x in (worst["error"], worst["tolerance"]))
         failed = "" if worst["status"] == "pass" else " **fails**"
         rows.append(f"| {name}{failed} | {error} | {tolerance} | {len(measured)} | {plain(worst['note'])} |")
     lines = []
@@ -189,7 +189,8 @@ def index(claims: dict) -> str:
     ]
     for space, entries in rows.items():
         page = space_name(space)
-        lines += [f"## {page.replace('_', ' ').capitalize()}", "", plain(space.__doc__.partition("\n\n")[0]), ""]
+        about = plain(space.__doc__.partition("\n\n")[0])  # no heading: the navigation has the page itself
+        lines += [f"**[{page.replace('_', ' ').capitalize()}]({page}.md).** {about}", ""]
         lines += ["| loss | what it assumes | relation | elicits |", "|---|---|---|---|"]
         for entry in entries:
             name = f"[{plain(entry.name)}]({page}.md#{entry.name})"
