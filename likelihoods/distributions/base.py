@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.distributions import Distribution, biject_to, constraints, kl, transform_to
 from torch.distributions.utils import lazy_property
 
+from likelihoods.distributions.looks import span
 from likelihoods.special import LOG_2, log1mexp
 
 Value = Tensor | float
@@ -33,6 +34,11 @@ NARROW = 1e-5  # relative mass below which a cell is scored by its density alone
 GAUSS = 4320.0  # two-point Gauss errs by (relative mass)⁴/4320, a difference of tails by eps/(relative mass)
 NODE = 0.5 / 3.0**0.5  # its nodes, in widths from the middle
 ROUNDING = 8.0  # ulps by which a tail may be off
+LEAST: dict[constraints.Constraint, Callable[[float], bool]] = {  # what the least number says of them all
+    constraints.positive: lambda x: x > 0.0,
+    constraints.nonnegative: lambda x: x >= 0.0,
+    constraints.real: lambda x: x == x,
+}
 STEEP = 1e6  # nats across a cell, far beyond any that the Gauss rule is taken for
 
 
@@ -196,7 +202,21 @@ class Parametric(TorchDistributionMixin):
             Distribution.__init__(self, batch, event, validate_args=False)
             self._validate_args = bool(validate_args)
         else:  # of an empty batch there is nothing to check, and torch cannot reshape its vectors
-            Distribution.__init__(self, batch, event, validate_args=False if 0 in batch else validate_args)
+            check = self._validate_args if validate_args is None else validate_args
+            valid = 0 in batch or not check or self._valid()
+            Distribution.__init__(self, batch, event, validate_args=False if valid else validate_args)
+            if valid and 0 not in batch:
+                del self._validate_args
+                if validate_args is not None:
+                    self._validate_args = validate_args
+
+    def _valid(self) -> bool:
+        """Tell whether the least number of each parameter shows that all are valid; torch's own check takes longer."""
+        for name, constraint in self._stored():
+            shown = LEAST.get(constraint)
+            if shown is None or not shown(span(getattr(self, name))[0]):
+                return False
+        return True
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
         """Return the distribution with its parameters expanded to ``batch_shape``."""
