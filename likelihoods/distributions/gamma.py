@@ -38,7 +38,7 @@ def log_kernel(concentration: Tensor, ratio: Tensor, excess: Tensor) -> Tensor:
 def textbook(value: Tensor, concentration: Tensor, x: Tensor) -> Tensor:
     """Return log(x^a exp(-x) / (Γ(a)·value)) as it is written, from float64 x."""
     a = concentration.double()
-    density = torch.addcmul(torch.log(a / value), a, x.log()) - x - log_factorial(a, value)
+    density = torch.addcmul(torch.log(a / value.double()), a, x.log()) - x - log_factorial(a, value)
     return density.to(value.dtype)
 
 

@@ -19,7 +19,7 @@ from likelihoods import wide
 LIMIT = 100.0  # lgamma is known to 1e-13 up to here
 LIMIT_OF_FLOAT32 = 1e4  # whose results are computed in float64: slopes too, which cancel more, keep float32's digits
 
-ORDINARY = 1e-150, 1e150  # numbers whose products and quotients neither vanish nor overflow: all of float32's
+ORDINARY = 1e-60, 1e60  # numbers whose products, quotients and squares neither vanish nor overflow: all of float32's
 
 
 def in_sight(*tensors: Tensor) -> bool:
@@ -60,7 +60,7 @@ def moderate(*parameters: Tensor) -> bool:
     >>> moderate(torch.tensor([1.0, 200.0])), moderate(torch.tensor([1.0, 200.0], dtype=torch.float64))
     (True, False)
     """
-    return all(within(x, 0.0, limit(x)) for x in parameters)
+    return all(within(x, ORDINARY[0], limit(x)) for x in parameters)
 
 
 def limit(x: Tensor) -> float:
@@ -90,7 +90,22 @@ def log_factorial(x: Tensor, like: Tensor) -> Tensor:
     >>> log_factorial(torch.tensor(4.0, dtype=torch.float64), torch.tensor(1.0))
     tensor(3.1781, dtype=torch.float64)
     """
-    return torch.lgamma(x + 1.0) if wide.is_wide(like) else wide.log_factorial(x)
+    if wide.is_wide(like) or x.numel() < wide.FEW:
+        return torch.lgamma(x + 1.0)
+    return wide.log_factorial(x) if x.requires_grad else wide.factorial_block(x)
+
+
+def log_factorial_of(counts: Tensor) -> Tensor:
+    """Return lgamma(count + 1) of moderate counts in float64, without a slope: for many of them from a table.
+
+    >>> log_factorial_of(torch.tensor([4.0]))
+    tensor([3.1781], dtype=torch.float64)
+    """
+    if counts.numel() < wide.FEW:
+        return torch.lgamma(counts.double() + 1.0)
+    top = int(counts.max())
+    table = torch.lgamma(torch.arange(1.0, top + 2.0, dtype=torch.float64))
+    return torch.index_select(table, 0, counts.reshape(-1).int()).reshape(counts.shape)
 
 
 def by_blocks(formula: Callable[..., Tensor], *arguments: Tensor) -> Tensor:

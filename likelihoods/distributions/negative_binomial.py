@@ -19,6 +19,7 @@ from likelihoods.distributions.looks import (
     in_sight,
     limit,
     log_factorial,
+    log_factorial_of,
     moderate,
     within,
 )
@@ -80,27 +81,27 @@ mass_by_mean = analytic(
 )
 
 
-def _ways(count: Tensor, size: Tensor, like: Tensor) -> Tensor:
-    """Return log Γ(count + size) - log Γ(size) - log count! as it is written."""
-    total = count + size
-    ways = log_factorial(total, like) - log_factorial(size, like) - log_factorial(count, like)
+def _ways(count: Tensor, size: Tensor) -> Tensor:
+    """Return log Γ(count + size) - log Γ(size) - log count! as it is written, for float64 size."""
+    total = count.double() + size
+    ways = log_factorial(total, count) - log_factorial(size, count) - log_factorial_of(count)
     return ways - (total / size).log()
 
 
 def _as_written(count: Tensor, size: Tensor, logits: Tensor) -> Tensor:
     y, r, logits = count.double(), size.double(), logits.double()
-    return (_ways(y, r, count) + (y + r) * logsigmoid(logits) - r * logits).to(count.dtype)
+    return (_ways(count, r) + (y + r) * logsigmoid(logits) - r * logits).to(count.dtype)
 
 
 def _by_probs_as_written(count: Tensor, size: Tensor, probs: Tensor) -> Tensor:
     y, r, p = count.double(), size.double(), probs.double()
-    return (_ways(y, r, count) + y * p.log() + r * torch.log1p(-p)).to(count.dtype)
+    return (_ways(count, r) + y * p.log() + r * torch.log1p(-p)).to(count.dtype)
 
 
 def _by_mean_as_written(count: Tensor, mean: Tensor, dispersion: Tensor) -> Tensor:
     y, r, odds = count.double(), dispersion.double().reciprocal(), mean.double() * dispersion
     growth = torch.log1p(odds)
-    return (_ways(y, r, count) + y * (odds.log() - growth) - r * growth).to(count.dtype)
+    return (_ways(count, r) + y * (odds.log() - growth) - r * growth).to(count.dtype)
 
 
 class NegativeBinomial(Count, pyro.distributions.NegativeBinomial):  # type: ignore[misc]  # Pyro makes this class on import

@@ -11,7 +11,7 @@ from torch.distributions import constraints
 
 from likelihoods.distributions.base import Value, promote, register_kl
 from likelihoods.distributions.counts import Count
-from likelihoods.distributions.looks import ORDINARY, by_blocks, counts, in_sight, log_factorial, within
+from likelihoods.distributions.looks import ORDINARY, by_blocks, counts, in_sight, log_factorial_of, within
 from likelihoods.incomplete import log_gammainc
 from likelihoods.special import HALF_LOG_2PI, NEAR, analytic, log1pmx, near_log1pmx, stirling
 
@@ -34,7 +34,7 @@ poisson_log_mass = analytic(
 
 def _as_written(count: Tensor, rate: Tensor) -> Tensor:
     y, mean = count.double(), rate.double()
-    return (y * mean.log() - mean - log_factorial(y, count)).to(count.dtype)
+    return (y * mean.log() - mean - log_factorial_of(count)).to(count.dtype)
 
 
 class Poisson(Count, pyro.distributions.Poisson):
