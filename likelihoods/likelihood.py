@@ -399,6 +399,8 @@ def describe_support(support: constraints.Constraint | None) -> str:
         return f"one of {', '.join(str(value) for value in support.values.tolist())}"
     if isinstance(support, Window | Intervals):
         return support.words(describe_support(support.support))
+    if isinstance(support, constraints.independent):
+        return f"arrays, each element in: {describe_support(support.base_constraint)}"
     return str(support)
 
 

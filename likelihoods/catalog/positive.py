@@ -36,11 +36,11 @@ def gamma(concentration: float = 1.0) -> Likelihood:
 @register(
     elicits="mean",
     reference="Johnson, Kotz and Balakrishnan (1994), Continuous Univariate Distributions 1, chapter 19",
-    aliases=("exponential_regression", "ExponentialNLLLoss", "exponential_waiting_time"),
+    aliases=("exponential_nll", "exponential_regression", "ExponentialNLLLoss", "exponential_waiting_time"),
     formula="f + y exp(-f)",
     compare=False,  # gamma and weibull have it among theirs
 )
-def exponential_nll() -> Likelihood:
+def exponential() -> Likelihood:
     """The target is the waiting time for an event that comes at any moment with equal chance, after exp(prediction) on average.
 
     Use it for times without memory; gamma and weibull have one parameter more, which says whether the chance rises or falls

@@ -84,7 +84,7 @@ def _binary_focal(raw: Tensor, target: Tensor, gamma: float, alpha: float | None
     return share * score.neg().sigmoid() ** gamma * F.softplus(-score)
 
 
-def _focal(raw: Tensor, target: Tensor, gamma: float, alpha: Any) -> Tensor:
+def _focal(raw: Tensor, target: Tensor, gamma: float, alpha: Any, classes: int | None) -> Tensor:
     log_p = raw.log_softmax(-1).gather(-1, target[..., None]).squeeze(-1)
     share = 1.0 if alpha is None else raw.new_tensor(alpha)[target] if isinstance(alpha, tuple) else alpha
     return -share * (-log_p.expm1()) ** gamma * log_p
@@ -105,11 +105,11 @@ def _triplet_margin(raw: Tensor, target: Tensor, margin: float) -> Tensor:
 
 
 def _soft_triplet(raw: Tensor, target: Tensor, kernel: str, df: float) -> Tensor:
-    log_kernel = {
-        "exponential": lambda d: -d,
-        "gaussian": lambda d: -(d**2),
-        "student_t": lambda d: -(df + 1) / 2 * torch.log1p(d**2 / df),
-    }[kernel](raw)
+    log_kernel = -raw
+    if kernel == "gaussian":
+        log_kernel = -(raw**2)
+    if kernel == "student_t":
+        log_kernel = -(df + 1) / 2 * torch.log1p(raw**2 / df)
     return log_kernel.logsumexp(-1) - log_kernel.gather(-1, target[..., None]).squeeze(-1)
 
 

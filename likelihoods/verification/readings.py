@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -84,6 +84,8 @@ def mean_of_soft(setting: Setting) -> tuple[float, float, str]:
     if setting.width < len(values) - 1:
         raise not_available("the family does not hold every law of its outcomes")
     target, share = population(setting, setting.generator())
+    known = setting.known(target)
+    target, share = target[known], share[known] / share[known].sum()
     wanted = share @ relation.soft(target, len(values))
     if relation.weight is not None:
         wanted = wanted * relation.weight(wanted)
@@ -104,7 +106,8 @@ def _energy(setting: Setting, raw: Tensor, target: Tensor) -> Tensor:
     relation = setting.relation
     assert isinstance(relation, Gibbs)
     loss = setting.loss()(raw, target) / relation.scale
-    return loss if relation.weight is None else loss / relation.weight(target)
+    energy: Tensor = loss if relation.weight is None else loss / relation.weight(target)
+    return energy
 
 
 def normaliser_moves(setting: Setting) -> tuple[float, float, str]:
@@ -245,12 +248,13 @@ def _growth(setting: Setting) -> float:
         with torch.no_grad():
             density = (-setting.loss()(raw.expand(len(inside), *setting.shape), inside)).exp()
         masses.append(float(torch.trapezoid(density, inside)))
-    return min(later / earlier for earlier, later in itertools.pairwise(masses))
+    return min(later / earlier for earlier, later in pairwise(masses))
 
 
 def _log_mass(setting: Setting, raw: Tensor) -> Tensor:
     """Return the logarithm of the mass of exp(-loss), by the points of the law that the nearest loss lends."""
     law = setting.law(raw)
     outcome, share = rule(law, setting.space, setting.dtype)
-    loss: Tensor = setting.loss()(raw.expand(len(outcome), *setting.shape), setting.targets(outcome))
-    return (share.log() - law.log_prob(outcome) - loss).logsumexp(0)
+    loss = setting.loss()(raw.expand(len(outcome), *setting.shape), setting.targets(outcome))
+    log_mass: Tensor = (share.log() - law.log_prob(outcome) - loss).logsumexp(0)
+    return log_mass

@@ -140,10 +140,12 @@ def _compositions(support: constraints.Constraint, kinds: int, dtype: torch.dtyp
 
 
 def _between(low: float, high: float) -> Transform:
-    line: constraints.Constraint = constraints.real
-    if math.isinf(high):
-        line = line if math.isinf(low) else constraints.greater_than(low)
+    between: constraints.Constraint
+    if math.isinf(low) and math.isinf(high):
+        between = constraints.real
+    elif math.isinf(high):
+        between = constraints.greater_than(low)
     else:
-        line = constraints.less_than(high) if math.isinf(low) else constraints.interval(low, high)
-    transform: Transform = biject_to(line)
-    return transform
+        between = constraints.less_than(high) if math.isinf(low) else constraints.interval(low, high)
+    made: Transform = biject_to(between)
+    return made

@@ -52,7 +52,7 @@ def half_tweedie(power):
 CASES = [
     *(Case("gamma", first(gamma(k)), RAW, POSITIVE, {"concentration": k}) for k in (0.5, 1.0, 20.0)),
     *(Case("log_normal", first(log_normal(s)), RAW, POSITIVE, {"scale": s}) for s in (0.2, 1.0)),
-    Case("exponential_nll", first(lambda f, y: stats.expon.logpdf(y, scale=np.exp(f))), RAW, (0.0, *POSITIVE)),
+    Case("exponential", first(lambda f, y: stats.expon.logpdf(y, scale=np.exp(f))), RAW, (0.0, *POSITIVE)),
     *(
         Case(
             "inverse_gaussian",

@@ -98,6 +98,16 @@ def test_weibull_variance_at_large_concentration() -> None:
     assert abs(Weibull(double(1.0), k).variance.item() / want - 1) < 1e-6
 
 
+@pytest.mark.parametrize("concentration", [1.0, 2.5])
+def test_weibull_slopes_where_the_hazard_is_beyond_float32(concentration: float) -> None:
+    """An infinite hazard has an infinite slope, and 0 times that is NaN; torch's class has NaN for the value, too."""
+    for law, right in ((td.Weibull, False), (Weibull, True)):
+        free = [torch.tensor(x, requires_grad=True) for x in (1e30, 1e-20, concentration)]
+        value = law(free[1], free[2]).log_prob(free[0])
+        assert (value.item() == -math.inf) == right
+        assert (not any(slope.isnan() for slope in torch.autograd.grad(value, free))) == right
+
+
 def test_kumaraswamy_mode() -> None:
     """Torch has another formula than the derivative's, and NaN where the density rises towards an end."""
     assert td.Kumaraswamy(double(2.0), double(0.5)).mode.isnan()
