@@ -270,7 +270,10 @@ def test_what_is_recommended(given, best):
 def test_the_verdict_names_what_is_told_apart():
     ranking = rank(entrants(top=(5, 0.0, 0.0), quiet=(3, 0.01, 0.001), noisy=(3, 0.02, 0.4)))
     choice = Choice(describe([0, 1, 2]), ranking, {}, (), (), 0, 5, 0, 0.0)
-    assert "The top, top, scores higher, but cannot be told on these data from noisy: no simpler than quiet" in choice.verdict
+    assert (
+        "The top, top, scores higher, but cannot be told on these data from noisy: no simpler than quiet"
+        in choice.verdict
+    )
     assert choice.tied == ["quiet", "top", "noisy"]
 
 
