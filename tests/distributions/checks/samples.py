@@ -27,7 +27,9 @@ def check_samples(case: Case) -> None:
         for dtype in (torch.float64, torch.float32):
             law, y = _draw(case, setting, dtype)
             kind = y.dtype == dtype or (is_discrete(case) and y.dtype == torch.int64)  # as torch's Categorical
-            require(y.shape == (case.draws,) and kind and not y.requires_grad, f"{case.name}.sample: {y.dtype}, {y.shape}")
+            require(
+                y.shape == (case.draws,) and kind and not y.requires_grad, f"{case.name}.sample: {y.dtype}, {y.shape}"
+            )
             y = y.to(dtype)
             lp = law.log_prob(y)
             require(
