@@ -257,7 +257,7 @@ def _pyro_has_closed_form(vae: VAE, x: Any) -> bool:
 def _own_step(objective: Objective, x: Any, vae: VAE) -> float:
     loss = objective(vae, x).surrogate.sum()
     loss.backward()
-    return loss.item()
+    return float(loss.detach())
 
 
 def _pyro_step(objective: Any, x: Any, vae: VAE) -> float:

@@ -116,6 +116,8 @@ def log_likelihood(vae: VAE, x: Any, z: Tensor, batch: torch.Size) -> Tensor:
 
 def detached_log_prob(vae: VAE, raw: Tensor, z: Tensor) -> Tensor:
     """Return log q(z|x), of each latent, in which the parameters of q are constants and z is not."""
+    if next(vae.posterior.parameters(), None) is None:  # all that it has comes from the encoder
+        return each_log_prob(vae.posterior(raw.detach()), z)
     density = _Density(vae.posterior)
     constants = {name: parameter.detach() for name, parameter in density.named_parameters()}
     log_q: Tensor = functional_call(density, constants, (raw.detach(), z))

@@ -75,7 +75,7 @@ def test_the_bound_rises_with_k_and_stays_below_the_evidence():
         means.append(each.mean().item())
         errors.append((each.std() / len(each) ** 0.5).item())
     assert abs(means[0] - exact_elbo(vae, x).mean().item()) < 4.5 * errors[0]
-    for low, high, error in zip(means, means[1:], errors[1:]):
+    for low, high, error in zip(means, means[1:], errors[1:], strict=False):
         assert high - low > 4.5 * error
     evidence = law.log_prob(x).mean().item()
     assert means[-1] < evidence + 4.5 * errors[-1]
@@ -146,7 +146,7 @@ def test_signal_to_noise_grows_with_k_for_dreg_and_falls_for_the_standard_gradie
     standard, dreg = (
         [signal_to_noise(vae, IWAE(k, gradient=gradient), x) for k in (2, 16, 128)] for gradient in ("standard", "dreg")
     )
-    for low, high in zip(dreg, dreg[1:]):
+    for low, high in zip(dreg, dreg[1:], strict=False):
         assert (high > 1.5 * low).all()
     assert (dreg[-1] > 5.0 * standard[-1]).all()
     assert standard[0].max() > 2.0 * standard[1].max() > 2.0 * standard[2].max()
@@ -161,7 +161,7 @@ def test_renyi_falls_with_alpha_from_iwae_to_the_elbo():
         return objective(vae, x).bound
 
     rows = [bound(lk.vae.Renyi(alpha, k=50)) for alpha in (0.0, 0.3, 0.9, 2.0, 20.0)]
-    assert all((low < high).all() for high, low in zip(rows, rows[1:]))
+    assert all((low < high).all() for high, low in zip(rows, rows[1:], strict=False))
     assert torch.equal(rows[0], bound(IWAE(50)))
     torch.testing.assert_close(bound(lk.vae.Renyi(1.0 + 1e-7, k=50)), bound(ELBO(50, kl="sampled")), rtol=0, atol=1e-5)
     assert (rows[-1] < bound(ELBO(50, kl="sampled"))).all()
