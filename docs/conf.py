@@ -38,7 +38,6 @@ html_theme_options = {
     "head_font_family": "system-ui, sans-serif",
     "page_width": "1180px",
     "body_max_width": "940px",
-    "globaltoc_maxdepth": 2,  # the catalogue's pages, not its rows
 }
 html_static_path = ["_static"]
 html_css_files = ["math.css"]

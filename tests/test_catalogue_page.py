@@ -102,8 +102,8 @@ def test_claims_are_shown(generator):
         claim("sampler", None, None, "not available", "none"),
     ]
     text = "\n".join(generator.claims_section(lk.find("mse"), found))
-    assert "| relation | 3.0e-13 | 1.0e-12 | 2 | nearest |" in text
-    assert "| cdf **fails** | 5.0e-01 | 1.0e-06 | 1 | off |" in text
+    assert "| relation | `3.0e-13` | `1.0e-12` | 2 | nearest |" in text
+    assert "| cdf **fails** | `5.0e-01` | `1.0e-06` | 1 | off |" in text
     assert "Not measured: sampler (none)." in text
     assert "were not measured" in "\n".join(generator.claims_section(lk.find("mse"), []))
 

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.distributions import Distribution, biject_to, constraints, kl, transform_to
 from torch.distributions.utils import lazy_property
 
+from likelihoods.distributions.looks import counts, span, within
 from likelihoods.special import LOG_2, log1mexp
 
 Value = Tensor | float
@@ -124,6 +125,22 @@ for _registry in (biject_to, transform_to):  # torch looks transforms up by the 
     _registry.register(open_interval, lambda c: biject_to(constraints.interval(c.lower_bound, c.upper_bound)))
 
 
+def _shown(constraint: constraints.Constraint, x: Tensor) -> bool:
+    """Tell whether a look at the least and the largest number shows that all of them satisfy the constraint."""
+    constraint = getattr(constraint, "base_constraint", constraint)
+    if constraint is constraints.positive:
+        return span(x)[0] > 0.0
+    if constraint is constraints.real:
+        return not math.isnan(span(x)[0])
+    if constraint is constraints.nonnegative:
+        return span(x)[0] >= 0.0
+    if constraint is constraints.nonnegative_integer:
+        return counts(x)
+    if type(constraint) is open_interval and not isinstance(constraint.lower_bound, Tensor):
+        return within(x, constraint.lower_bound, constraint.upper_bound)
+    return False
+
+
 class derived(lazy_property, Generic[R]):  # type: ignore[type-arg]  # in torch 2.4 it takes none
     """What is computed from the parameters that are stored; an instance that stores it under that name needs no computing.
 
@@ -196,7 +213,17 @@ class Parametric(TorchDistributionMixin):
             Distribution.__init__(self, batch, event, validate_args=False)
             self._validate_args = bool(validate_args)
         else:  # of an empty batch there is nothing to check, and torch cannot reshape its vectors
-            Distribution.__init__(self, batch, event, validate_args=False if 0 in batch else validate_args)
+            check = self._validate_args if validate_args is None else validate_args
+            valid = 0 in batch or not check or self._valid()
+            Distribution.__init__(self, batch, event, validate_args=False if valid else validate_args)
+            if valid and 0 not in batch:
+                del self._validate_args
+                if validate_args is not None:
+                    self._validate_args = validate_args
+
+    def _valid(self) -> bool:
+        """Tell whether looks at the parameters show that they are valid; torch's own checks take several times as long."""
+        return all(_shown(constraint, getattr(self, name)) for name, constraint in self._stored())
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
         """Return the distribution with its parameters expanded to ``batch_shape``."""

@@ -22,6 +22,7 @@ from likelihoods.distributions.base import (
     quantile,
     register_kl,
 )
+from likelihoods.distributions.looks import by_blocks, in_sight, log_factorial, moderate, within
 from likelihoods.incomplete import betaincinv, binary_deviance, log_betainc, smooth_log_ratio
 from likelihoods.special import HALF_LOG_2PI, analytic, log1pmx, stirling, stirling_slope
 
@@ -76,6 +77,19 @@ by_mean = analytic(
     _by_mean_in_mean,
     _by_mean_in_precision,
 )
+
+
+def _as_written(value: Tensor, concentration1: Tensor, concentration0: Tensor) -> Tensor:
+    """Return the log-density as it is written, each Γ(x) as Γ(x + 1)/x."""
+    y, a, b = value.double(), concentration1.double(), concentration0.double()
+    n = a + b
+    constant = log_factorial(n, value) - log_factorial(a, value) - log_factorial(b, value)
+    return (constant + (a - 1.0) * y.log() + (b - 1.0) * torch.log1p(-y) + (a * (b / n)).log()).to(value.dtype)
+
+
+def _by_mean_as_written(value: Tensor, mean: Tensor, precision: Tensor) -> Tensor:
+    mean, precision = mean.double(), precision.double()
+    return _as_written(value, mean * precision, (1.0 - mean) * precision)
 
 
 class Beta(Univariate, pyro.distributions.Beta):
@@ -159,6 +173,8 @@ class Beta(Univariate, pyro.distributions.Beta):
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-density in nats; -inf outside [0, 1], its limits at 0 and 1."""
         value = floating(value, self._like)
+        if (quick := self._textbook(value)) is not None:
+            return quick
         inside = between(value, 0.0, 1.0, torch.full_like(value, 0.5))
         if "mean" in self.__dict__:
             density = by_mean(inside, self.mean, self.precision)
@@ -168,6 +184,14 @@ class Beta(Univariate, pyro.distributions.Beta):
         low, high = torch.xlogy(a.detach() - 1.0, 0.0) + b.log(), torch.xlogy(b.detach() - 1.0, 0.0) + a.log()
         density = torch.where(value <= 0.0, torch.where(value == 0.0, low, -torch.inf), density)
         return torch.where(value >= 1.0, torch.where(value == 1.0, high, -torch.inf), density)
+
+    def _textbook(self, value: Tensor) -> Tensor | None:
+        (first, a), (_, b) = ((name, getattr(self, name)) for name, _ in self._stored())
+        if not in_sight(value, a, b) or not within(value, 0.0, 1.0) or not moderate(b):
+            return None
+        if first == "mean":
+            return by_blocks(_by_mean_as_written, value, a, b) if within(a, 0.0, 1.0) else None
+        return by_blocks(_as_written, value, a, b) if first == "concentration1" and moderate(a) else None
 
     # Distribution function
 

@@ -12,7 +12,9 @@ from torch.distributions.kl import kl_divergence
 
 from likelihoods.distributions.base import Value, choose, derived, promote, register_kl
 from likelihoods.distributions.beta import Beta
+from likelihoods.distributions.binomial import ways
 from likelihoods.distributions.counts import Count
+from likelihoods.distributions.looks import by_blocks, counts, in_sight, log_factorial, moderate
 from likelihoods.incomplete import binary_deviance, smooth_log_ratio
 from likelihoods.special import HALF_LOG_2PI, analytic, log1mexp, stirling, stirling_slope
 
@@ -55,6 +57,17 @@ log_mass = analytic(
     _slope,
     lambda count, total, a, b: _slope(total - count, total, b, a),
 )
+
+
+def _as_written(count: Tensor, total: Tensor, concentration1: Tensor, concentration0: Tensor) -> Tensor:
+    """Return the log-mass as it is written, each Γ(x) as Γ(x + 1)/x."""
+    a, b, rest = concentration1.double(), concentration0.double(), total - count
+    s, x, y = a + b, count.double() + a, rest.double() + b
+    n = total.double() + s
+    seen = log_factorial(x, count) + log_factorial(y, count) - log_factorial(n, count)
+    prior = log_factorial(a, count) + log_factorial(b, count) - log_factorial(s, count)
+    shares = torch.log((a / x) * (b / y) * (n / s))
+    return (ways(count, rest, total) + seen - prior + shares).to(count.dtype)
 
 
 class BetaBinomial(Count, pyro.distributions.BetaBinomial):
@@ -149,6 +162,13 @@ class BetaBinomial(Count, pyro.distributions.BetaBinomial):
 
     def _log_mass(self, count: Tensor) -> Tensor:
         return log_mass(count, self.total_count, self.concentration1, self.concentration0)
+
+    def _textbook(self, value: Tensor) -> Tensor | None:
+        n, a, b = self.total_count, self.concentration1, self.concentration0
+        known = not n.requires_grad and "concentration1" in self.__dict__
+        if known and in_sight(value, n, a, b) and counts(n) and counts(value, n) and moderate(a, b):
+            return by_blocks(_as_written, value, n, a, b)
+        return None
 
     # Distribution function
 

@@ -8,9 +8,11 @@ import pyro.distributions
 import torch
 from torch import Tensor
 from torch.distributions import constraints
+from torch.nn.functional import logsigmoid
 
 from likelihoods.distributions.base import Value, choose, derived, promote, register_kl
 from likelihoods.distributions.counts import Count, chances, kl_of_trial
+from likelihoods.distributions.looks import by_blocks, counts, in_sight, log_factorial_of, within
 from likelihoods.incomplete import binary_deviance, log_betainc
 from likelihoods.special import HALF_LOG_2PI, analytic, stirling
 
@@ -32,6 +34,22 @@ def _mass(count: Tensor, total: Tensor, p: Tensor, q: Tensor, log_p: Tensor, log
 
 
 mass = analytic(_mass, None, None, None, None, lambda count, *_: count, lambda count, total, *_: total - count)
+
+
+def ways(count: Tensor, rest: Tensor, total: Tensor) -> Tensor:
+    """Return the log of the binomial coefficient of moderate counts, in float64."""
+    return log_factorial_of(total) - log_factorial_of(count) - log_factorial_of(rest)
+
+
+def _as_written(count: Tensor, total: Tensor, logits: Tensor) -> Tensor:
+    rest, y, logits = total - count, count.double(), logits.double()
+    mass = ways(count, rest, total) + y * logsigmoid(logits) + rest.double() * logsigmoid(-logits)
+    return mass.to(count.dtype)
+
+
+def _by_probs_as_written(count: Tensor, total: Tensor, probs: Tensor) -> Tensor:
+    rest, y, p = total - count, count.double(), probs.double()
+    return (ways(count, rest, total) + y * p.log() + rest.double() * torch.log1p(-p)).to(count.dtype)
 
 
 class Binomial(Count, pyro.distributions.Binomial):
@@ -96,6 +114,15 @@ class Binomial(Count, pyro.distributions.Binomial):
 
     def _log_mass(self, count: Tensor) -> Tensor:
         return mass(count, self.total_count, *chances(self))
+
+    def _textbook(self, value: Tensor) -> Tensor | None:
+        n, by_logits = self.total_count, "logits" in self.__dict__
+        chance = self.logits if by_logits else self.probs
+        if n.requires_grad or not (in_sight(value, n, chance) and counts(n) and counts(value, n)):
+            return None
+        if by_logits:
+            return by_blocks(_as_written, value, n, chance) if within(chance, -torch.inf, torch.inf) else None
+        return by_blocks(_by_probs_as_written, value, n, chance) if within(chance, 0.0, 1.0) else None
 
     # Distribution function
 

@@ -9,9 +9,11 @@ from torch.distributions import constraints, kl_divergence
 
 from likelihoods.distributions.base import Parametric, Value, floating, promote, register_kl
 from likelihoods.distributions.gamma import Gamma, by_rate
+from likelihoods.distributions.looks import ORDINARY, by_blocks, in_sight, limit, log_factorial, moderate, within
 from likelihoods.special import analytic
 from likelihoods.wide import FEW, digamma_block, in_blocks, is_wide, lgamma, lgamma_block
 
+WHOLE = 1.0 - 1e-6, 1.0 + 1e-6  # sums that torch's simplex takes for 1
 HUGE = 1e300  # stands for -log 0: times 0 it is 0, and any power of 0 comes out infinite
 
 
@@ -33,6 +35,12 @@ _slope_ = analytic(
 _part_ = analytic(
     lambda value, a: in_blocks(_part_block, value, a), lambda value, a: (a - 1.0) / value, _slope_
 )  # of y^(a - 1) / Γ(a), for tensors of one shape
+
+
+def _as_written(value: Tensor, a: Tensor) -> Tensor:
+    """Return log(y^(a - 1) / Γ(a)) in float64, Γ(a) as Γ(a + 1)/a."""
+    a, y = a.double(), value.double()
+    return torch.addcmul(torch.log(a / y), a, y.log()) - log_factorial(a, value)
 
 
 class Dirichlet(Parametric, pyro.distributions.Dirichlet):
@@ -68,7 +76,12 @@ class Dirichlet(Parametric, pyro.distributions.Dirichlet):
 
         On the boundary it is the limit as the coordinates that are 0 there go to 0 together.
         """
-        value = floating(value, self.concentration)
+        value, a = floating(value, self.concentration), self.concentration
+        if in_sight(value, a) and moderate(a) and within(value, *ORDINARY) and within(value.sum(-1), *WHOLE):
+            total = a.double().sum(-1)
+            if within(total, 0.0, limit(a)):
+                parts = by_blocks(_as_written, value, a).sum(-1)
+                return (parts + log_factorial(total, value) - total.log()).to(value.dtype)
         density = self._precise(value) if is_wide(self.concentration) else self._plain(value)
         missing = torch.where(density.isnan(), density, -torch.inf)
         return torch.where(self.support.check(value), density, missing)

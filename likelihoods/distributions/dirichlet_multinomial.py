@@ -21,6 +21,16 @@ from likelihoods.distributions.base import (
 )
 from likelihoods.distributions.beta_binomial import BetaBinomial
 from likelihoods.distributions.dirichlet import Dirichlet
+from likelihoods.distributions.looks import (
+    by_blocks,
+    counts,
+    in_sight,
+    limit,
+    log_factorial,
+    log_factorial_of,
+    moderate,
+    within,
+)
 from likelihoods.distributions.multinomial import Compositions, Multinomial
 from likelihoods.distributions.negative_binomial import mass_by_mean
 from likelihoods.special import analytic
@@ -40,6 +50,16 @@ _slope_ = analytic(
 _part_ = analytic(
     lambda a, count: in_blocks(_part_block, a, count), _slope_, None
 )  # of Γ(y + a) / (y! Γ(a)), for tensors of one shape
+
+
+def _rise(a: Tensor, count: Tensor, like: Tensor) -> Tensor:
+    """Return lgamma(a + count) - lgamma(a) as it is written, each Γ(x) as Γ(x + 1)/x."""
+    top = a + count
+    return log_factorial(top, like) - log_factorial(a, like) + torch.log(a / top)
+
+
+def _as_written(count: Tensor, a: Tensor) -> Tensor:
+    return _rise(a.double(), count.double(), count) - log_factorial_of(count)
 
 
 class DirichletMultinomial(Parametric, pyro.distributions.DirichletMultinomial):
@@ -90,6 +110,8 @@ class DirichletMultinomial(Parametric, pyro.distributions.DirichletMultinomial):
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-mass in nats, ``(...)``; -inf where the counts are no counts or do not add up to the trials."""
         value = floating(value, self.concentration)
+        if (quick := self._textbook(value)) is not None:
+            return quick
         count = torch.minimum(value.clamp(min=0.0).floor(), self.total_count.unsqueeze(-1))
         mass = self._precise(count) if is_wide(self.concentration) else self._plain(count)
         return mass + log_indicator(self.support.check(value), mass)
@@ -108,6 +130,18 @@ class DirichletMultinomial(Parametric, pyro.distributions.DirichletMultinomial):
         """Return the log-mass from those of the negative binomial counts and of their sum, which cancel nothing."""
         size = self.concentration
         return mass_by_mean(count, size * self._ratio(), size).sum(-1) - self._log_total()
+
+    def _textbook(self, value: Tensor) -> Tensor | None:
+        a, n = self.concentration, self.total_count
+        if value.requires_grad or n.requires_grad or not in_sight(value, a, n):
+            return None
+        total = a.double().sum(-1)
+        if not (moderate(a) and within(total, 0.0, limit(a)) and counts(value) and counts(n)):
+            return None
+        if not within(value.sum(-1) - n, -0.5, 0.5):
+            return None
+        parts = by_blocks(_as_written, value, a).sum(-1) - _rise(total, n.double(), value) + log_factorial_of(n)
+        return parts.to(value.dtype)
 
     # Moments
 

@@ -23,6 +23,7 @@ from likelihoods.distributions.base import (
     quantile,
     register_kl,
 )
+from likelihoods.distributions.looks import ORDINARY, by_blocks, in_sight, log_factorial, moderate, within
 from likelihoods.incomplete import gammaincinv, log_gammainc
 from likelihoods.special import HALF_LOG_2PI, NEAR, analytic, log1pmx, near_log1pmx, stirling, stirling_slope
 
@@ -32,6 +33,21 @@ def log_kernel(concentration: Tensor, ratio: Tensor, excess: Tensor) -> Tensor:
     bend = torch.where(excess.abs() < NEAR, near_log1pmx(excess), ratio.log() - excess)
     constant = 0.5 * concentration.log() - HALF_LOG_2PI - stirling(concentration)
     return torch.addcmul(constant, concentration, bend)
+
+
+def textbook(value: Tensor, concentration: Tensor, x: Tensor) -> Tensor:
+    """Return log(x^a exp(-x) / (Γ(a)·value)) as it is written, from float64 x."""
+    a = concentration.double()
+    density = torch.addcmul(torch.log(a / value.double()), a, x.log()) - x - log_factorial(a, value)
+    return density.to(value.dtype)
+
+
+def _textbook_by_rate(value: Tensor, concentration: Tensor, rate: Tensor) -> Tensor:
+    return textbook(value, concentration, value.double() * rate)
+
+
+def _textbook_by_mean(value: Tensor, concentration: Tensor, mean: Tensor) -> Tensor:
+    return textbook(value, concentration, value.double() / mean * concentration)
 
 
 def log_kernel_slope(concentration: Tensor, x: Tensor) -> Tensor:
@@ -123,11 +139,12 @@ class Gamma(Univariate, pyro.distributions.Gamma):
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-density in nats; -inf for value < 0, its limit at 0."""
         value = floating(value, self.concentration)
+        rated = "rate" in self.__dict__
+        a, other = self.concentration, self.rate if rated else self.mean
+        if in_sight(value, a, other) and moderate(a) and within(value, *ORDINARY) and within(other, *ORDINARY):
+            return by_blocks(_textbook_by_rate if rated else _textbook_by_mean, value, a, other)
         inside = between(value, 0.0, torch.inf, torch.ones_like(value))
-        if "rate" in self.__dict__:
-            density = by_rate(inside, self.concentration, self.rate)
-        else:
-            density = by_mean(inside, self.concentration, self.mean)
+        density = (by_rate if rated else by_mean)(inside, a, other)
         shape = self.concentration.detach() - 1.0
         return torch.where(value == 0.0, self.rate.log() + torch.xlogy(shape, 0.0), density + log_positive(value))
 

@@ -24,7 +24,8 @@ from likelihoods.distributions.base import (
     quantile,
     register_kl,
 )
-from likelihoods.distributions.gamma import Gamma, log_kernel, log_kernel_slope
+from likelihoods.distributions.gamma import Gamma, log_kernel, log_kernel_slope, textbook
+from likelihoods.distributions.looks import ORDINARY, by_blocks, in_sight, moderate, within
 from likelihoods.incomplete import gammaincinv, log_gammainc
 from likelihoods.special import HALF_LOG_2PI, analytic, stirling, stirling_slope
 
@@ -41,6 +42,10 @@ log_density = analytic(
     lambda value, concentration, rate: log_kernel_slope(concentration, rate / value),
     lambda value, concentration, rate: concentration / rate - value.reciprocal(),
 )
+
+
+def _textbook(value: Tensor, concentration: Tensor, rate: Tensor) -> Tensor:
+    return textbook(value, concentration, rate / value.double())
 
 
 class InverseGamma(Univariate, pyro.distributions.InverseGamma):
@@ -81,6 +86,9 @@ class InverseGamma(Univariate, pyro.distributions.InverseGamma):
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-density in nats; -inf for value <= 0."""
         value = floating(value, self.rate)
+        a, rate = self.concentration, self.rate
+        if in_sight(value, a, rate) and moderate(a) and within(value, *ORDINARY) and within(rate, *ORDINARY):
+            return by_blocks(_textbook, value, a, rate)
         return log_density(_inside(value), self.concentration, self.rate) + log_positive(value)
 
     # Distribution function

@@ -8,9 +8,21 @@ import pyro.distributions
 import torch
 from torch import Tensor
 from torch.distributions import constraints
+from torch.nn.functional import logsigmoid
 
 from likelihoods.distributions.base import Value, choose, derived, promote, register_kl
 from likelihoods.distributions.counts import Count, chances
+from likelihoods.distributions.looks import (
+    ORDINARY,
+    by_blocks,
+    counts,
+    in_sight,
+    limit,
+    log_factorial,
+    log_factorial_of,
+    moderate,
+    within,
+)
 from likelihoods.incomplete import binary_deviance, log_betainc, smooth_log_ratio
 from likelihoods.special import HALF_LOG_2PI, NEAR, analytic, log1pmx, stirling, stirling_slope
 
@@ -67,6 +79,29 @@ mass_by_mean = analytic(
     lambda count, mean, size: (count - mean) / mean * (size / (mean + size)),
     _mass_by_mean_in_size,
 )
+
+
+def _ways(count: Tensor, size: Tensor) -> Tensor:
+    """Return log Γ(count + size) - log Γ(size) - log count! as it is written, for float64 size."""
+    total = count.double() + size
+    ways = log_factorial(total, count) - log_factorial(size, count) - log_factorial_of(count)
+    return ways - (total / size).log()
+
+
+def _as_written(count: Tensor, size: Tensor, logits: Tensor) -> Tensor:
+    y, r, logits = count.double(), size.double(), logits.double()
+    return (_ways(count, r) + (y + r) * logsigmoid(logits) - r * logits).to(count.dtype)
+
+
+def _by_probs_as_written(count: Tensor, size: Tensor, probs: Tensor) -> Tensor:
+    y, r, p = count.double(), size.double(), probs.double()
+    return (_ways(count, r) + y * p.log() + r * torch.log1p(-p)).to(count.dtype)
+
+
+def _by_mean_as_written(count: Tensor, mean: Tensor, dispersion: Tensor) -> Tensor:
+    y, r, odds = count.double(), dispersion.double().reciprocal(), mean.double() * dispersion
+    growth = torch.log1p(odds)
+    return (_ways(count, r) + y * (odds.log() - growth) - r * growth).to(count.dtype)
 
 
 class NegativeBinomial(Count, pyro.distributions.NegativeBinomial):  # type: ignore[misc]  # Pyro makes this class on import
@@ -165,6 +200,19 @@ class NegativeBinomial(Count, pyro.distributions.NegativeBinomial):  # type: ign
         if "mean" in self.__dict__:
             return mass_by_mean(count, self.mean, self.total_count)
         return mass(count, self.total_count, *self._chances())
+
+    def _textbook(self, value: Tensor) -> Tensor | None:
+        (first, a), (second, b) = ((name, getattr(self, name)) for name, _ in self._stored())
+        if not in_sight(value, a, b) or not counts(value):
+            return None
+        if second == "dispersion":
+            usual = within(a, *ORDINARY) and within(b, 1.0 / limit(b), ORDINARY[1])
+            return by_blocks(_by_mean_as_written, value, a, b) if usual else None
+        if not moderate(a):
+            return None
+        if second == "logits":
+            return by_blocks(_as_written, value, a, b) if within(b, -torch.inf, torch.inf) else None
+        return by_blocks(_by_probs_as_written, value, a, b) if within(b, 0.0, 1.0) else None
 
     # Distribution function
 

@@ -11,6 +11,7 @@ from torch.distributions import constraints
 
 from likelihoods.distributions.base import Value, promote, register_kl
 from likelihoods.distributions.counts import Count
+from likelihoods.distributions.looks import ORDINARY, by_blocks, counts, in_sight, log_factorial_of, within
 from likelihoods.incomplete import log_gammainc
 from likelihoods.special import HALF_LOG_2PI, NEAR, analytic, log1pmx, near_log1pmx, stirling
 
@@ -29,6 +30,11 @@ def _log_mass(count: Tensor, rate: Tensor) -> Tensor:
 poisson_log_mass = analytic(
     _log_mass, None, lambda count, rate: count / rate.clamp(min=torch.finfo(rate.dtype).tiny) - 1.0
 )
+
+
+def _as_written(count: Tensor, rate: Tensor) -> Tensor:
+    y, mean = count.double(), rate.double()
+    return (y * mean.log() - mean - log_factorial_of(count)).to(count.dtype)
 
 
 class Poisson(Count, pyro.distributions.Poisson):
@@ -56,6 +62,11 @@ class Poisson(Count, pyro.distributions.Poisson):
 
     def _log_mass(self, count: Tensor) -> Tensor:
         return poisson_log_mass(count, self.rate)
+
+    def _textbook(self, value: Tensor) -> Tensor | None:
+        if in_sight(value, self.rate) and counts(value) and within(self.rate, *ORDINARY):
+            return by_blocks(_as_written, value, self.rate)
+        return None
 
     # Distribution function
 

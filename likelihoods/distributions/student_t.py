@@ -9,8 +9,11 @@ import torch
 from torch import Tensor
 
 from likelihoods.distributions.base import Univariate, Value, at_ends, between, floating, implicit, promote, quantile
+from likelihoods.distributions.looks import ORDINARY, by_blocks, in_sight, log_factorial, moderate, within
 from likelihoods.incomplete import betaincinv, log_betainc
 from likelihoods.special import HALF_LOG_2PI, LOG_2, NEAR, analytic, half_step, half_step_slope, log1pmx
+
+FINITE = -ORDINARY[1], ORDINARY[1]
 
 
 def _parts(residual: Tensor, df: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -78,6 +81,15 @@ def _log_cdf(z: Tensor, df: Tensor) -> Tensor:
     return at_ends(log_cdf, z, -torch.inf, torch.inf, -torch.inf, 0.0)
 
 
+def _as_written(value: Tensor, df: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
+    """Return the log-density as it is written, each Γ(x) as Γ(x + 1)/x."""
+    df, scale = df.double(), scale.double()
+    half, z = 0.5 * df, (value.double() - loc.double()) / scale
+    top = half + 0.5
+    ways = log_factorial(top, value) - log_factorial(half, value) + torch.log(half.sqrt() / (top * scale))
+    return (ways - HALF_LOG_2PI - top * torch.log1p(z * z / df)).to(value.dtype)
+
+
 class StudentT(Univariate, pyro.distributions.StudentT):  # type: ignore[misc]  # Pyro makes this class on import
     r"""Student's law, with density (1 + z²/df)^(-(df+1)/2) / (scale·√df·B(1/2, df/2)), z = (y - loc) / scale.
 
@@ -102,7 +114,16 @@ class StudentT(Univariate, pyro.distributions.StudentT):  # type: ignore[misc]  
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-density in nats."""
-        return log_density(value - self.loc, self.df, self.scale)
+        df, loc, scale = self.df, self.loc, self.scale
+        value = floating(value, loc)
+        if (
+            in_sight(value, df, loc, scale)
+            and moderate(df)
+            and within(scale, *ORDINARY)
+            and all(within(x, *FINITE) for x in (value, loc))
+        ):
+            return by_blocks(_as_written, value, df, loc, scale)
+        return log_density(value - loc, df, scale)
 
     # Distribution function
 
