@@ -1,7 +1,7 @@
 """Writes docs/catalogue/: a page for each file of rows, an entry for each row, and an index; Sphinx runs it at each build.
 
-python docs/generate_catalogue.py          the claims from docs/_build/claims.json, where it is there
-likelihoods verify --all --json docs/_build/claims.json          measures them
+The claims come from docs/_build/claims.json where it is there; `likelihoods verify --all --json docs/_build/claims.json` measures
+them.
 """
 
 import datetime
@@ -104,13 +104,12 @@ def entry_section(entry: Entry, claims: list[dict], drawn: str) -> list[str]:
     lines += [drawn, "", *(f"* **{title}:** {text}" for title, text in facts.items()), ""]
     others = [example for example in entry.examples if example]
     if others:
-        lines += ["| with | relation | as a score |", "|---|---|---|"]
-        for example in others:
-            here = entry.law_relation(**example)
-            lines.append(
-                f"| {setting(entry.name, example)} | {kind(here)}: {plain(here.sentence())} | {plain(here.proper)} |"
-            )
-        lines.append("")
+        lines += ["With other options:", ""]
+    for example in others:
+        here = entry.law_relation(**example)
+        score = "" if here.proper == relation.proper else f". As a score: {plain(here.proper)}"
+        lines.append(f"* {setting(entry.name, example)}: {kind(here)}, {plain(here.sentence())}{score}")
+    lines += [""] if others else []
     return lines + claims_section(entry, claims)
 
 
