@@ -40,12 +40,14 @@ class DigitsVAE(nn.Module):
         self.decoder = nn.Sequential(nn.Linear(LATENT, HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, self.likelihood.width))
 
     def model(self, x: torch.Tensor, size: int) -> None:
+        """Sample z, then x, for a batch of ``size`` data in all."""
         pyro.module("vae", self)
         with pyro.plate("data", size, subsample_size=len(x)):
             z = pyro.sample("z", self.prior(x.new_empty(len(x), 0)))
             pyro.sample("x", self.likelihood(self.decoder(z)), obs=x)
 
     def guide(self, x: torch.Tensor, size: int) -> None:
+        """Sample z given x."""
         pyro.module("vae", self)
         with pyro.plate("data", size, subsample_size=len(x)):
             pyro.sample("z", self.posterior(self.encoder(x / self.top)))

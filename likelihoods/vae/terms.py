@@ -22,16 +22,17 @@ class Terms:
 
     Nothing here is averaged over the batch, and nothing can be averaged over the axes of a datum or of z.
 
-    * ``bound``, ``(B,)``: the lower bound of log p(x) that the objective estimates, with weight 1 on the KL term whatever
-      weight is trained: the ELBO, or the importance-weighted bound.
-    * ``surrogate``, ``(B,)``: what to descend, ``terms.surrogate.mean().backward()``. Its value is minus what is trained (the
-      bound with its weights, free nats and penalties) and its gradient the chosen estimator's.
-    * ``distortion``, ``(B,)``: the mean of -log p(x|z) over the samples.
-    * ``rate``, ``(B, L)``: KL(q(z|x)‖p(z)) of each latent, or an estimate from the samples; L is 1 where q or the prior does
-      not factorise.
-    * ``log_weights``, ``(K, B)``: log p(x|z) + log p(z) - log q(z|x) of each sample; None where the KL term is in closed
-      form, which needs no density of z.
-    * ``parts``: further terms that an objective names, ``(B,)`` each, or None.
+    Attributes:
+        bound: ``(B,)``, the lower bound of log p(x) that the objective estimates, with weight 1 on the KL term whatever
+            weight is trained: the ELBO, or the importance-weighted bound.
+        surrogate: ``(B,)``, what to descend: ``terms.surrogate.mean().backward()``. Its value is minus what is trained (the
+            bound with its weights, free nats and penalties) and its gradient the chosen estimator's.
+        distortion: ``(B,)``, the mean of -log p(x|z) over the samples.
+        rate: ``(B, L)``, KL(q(z|x)‖p(z)) of each latent, or an estimate from the samples; L is 1 where q or the prior does
+            not factorise.
+        log_weights: ``(K, B)``, log p(x|z) + log p(z) - log q(z|x) of each sample; None where the KL term is in closed
+            form, which needs no density of z.
+        parts: further terms that an objective names, ``(B,)`` each.
     """
 
     bound: Tensor
