@@ -34,7 +34,7 @@ def span(x: Tensor) -> tuple[float, float]:
     """Return the least and the largest number; two NaN if one is NaN or, in vmap, where none can be looked at."""
     try:
         if x.numel() == 1:
-            number = x.item()
+            number = x.detach().item()
             return number, number
         if not x.numel():
             return math.inf, -math.inf
