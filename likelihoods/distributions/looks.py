@@ -24,7 +24,7 @@ ORDINARY = 1e-60, 1e60  # numbers whose products, quotients and squares neither 
 
 def in_sight(*tensors: Tensor) -> bool:
     """Tell whether the numbers can be looked at: tensors of one dtype on the CPU, in eager mode."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]  # torch gives no types
         return False
     dtype = tensors[0].dtype
     return all(x.is_cpu and x.dtype is dtype for x in tensors)
@@ -77,10 +77,7 @@ def counts(x: Tensor, end: Tensor | None = None) -> bool:
     least, largest = span(x)
     if not (least >= 0.0 and largest <= limit(x)):
         return False
-    if x.numel() == 1:
-        whole = largest == int(largest)
-    else:
-        whole = not x.numel() or torch.equal(x, x.floor())
+    whole = largest == int(largest) if x.numel() == 1 else not x.numel() or torch.equal(x, x.floor())
     return whole and (end is None or span(end - x)[0] >= 0.0)
 
 

@@ -13,7 +13,6 @@ from likelihoods.distributions.looks import ORDINARY, by_blocks, in_sight, log_f
 from likelihoods.incomplete import betaincinv, log_betainc
 from likelihoods.special import HALF_LOG_2PI, LOG_2, NEAR, analytic, half_step, half_step_slope, log1pmx
 
-
 FINITE = -ORDINARY[1], ORDINARY[1]
 
 
@@ -117,7 +116,12 @@ class StudentT(Univariate, pyro.distributions.StudentT):  # type: ignore[misc]  
         """Return the log-density in nats."""
         df, loc, scale = self.df, self.loc, self.scale
         value = floating(value, loc)
-        if in_sight(value, df, loc, scale) and moderate(df) and within(scale, *ORDINARY) and all(within(x, *FINITE) for x in (value, loc)):
+        if (
+            in_sight(value, df, loc, scale)
+            and moderate(df)
+            and within(scale, *ORDINARY)
+            and all(within(x, *FINITE) for x in (value, loc))
+        ):
             return by_blocks(_as_written, value, df, loc, scale)
         return log_density(value - loc, df, scale)
 

@@ -127,6 +127,8 @@ def test_many_numbers_by_blocks(dtype):
             want = law(p, q).log_prob(value)
             stable = torch.autograd.grad(want.sum(), (p, q))
         tolerance = 1e-12 if dtype == torch.float64 else 1e-5
-        torch.testing.assert_close(got, want, rtol=tolerance, atol=tolerance, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(
+            got, want, rtol=tolerance, atol=tolerance, msg=lambda text, name=name: f"{name}: {text}"
+        )
         for one, other in zip(slopes, stable, strict=True):
             torch.testing.assert_close(one, other, rtol=10 * tolerance, atol=10 * tolerance)

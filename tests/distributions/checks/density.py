@@ -109,7 +109,9 @@ def check_mixed_batch(case: Case) -> None:
         apart = _shared_slopes(case, setting, points)
         among = _shared_slopes(case, setting, [*points, *case.outside])
         for name, slope in apart.items():
-            rounding = 1e-12 * float(slope.abs().max()) + 8.0 * EPS64 * len(points)  # a sum of slopes that may cancel to 0
+            rounding = 1e-12 * float(slope.abs().max()) + 8.0 * EPS64 * len(
+                points
+            )  # a sum of slopes that may cancel to 0
             same = torch.allclose(slope, among[name], rtol=1e-9, atol=rounding)
             require(
                 same, f"{case.name}{setting}: values outside change the slope in {name} from {slope} to {among[name]}"
