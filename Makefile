@@ -40,12 +40,17 @@ check: $(VENV)/.dev ## lint, format and types
 bench: $(VENV)/.test ## the benchmarks
 	$(BIN)/python -m benchmarks
 
-docs: $(VENV)/.docs ## the documentation as HTML; a warning is an error
+docs: $(VENV)/.docs docs/_build/claims.json ## the documentation as HTML, with every claim measured; a warning is an error
 	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env -b html -d docs/_build/doctrees docs docs/_build/html
 	@echo "The documentation is $(CURDIR)/docs/_build/html/index.html."
 
+# A claim that fails is shown as such on its page; `make test` is where it stops the work.
+docs/_build/claims.json: $(shell find likelihoods -name '*.py') | $(VENV)/.docs
+	@mkdir -p docs/_build
+	@$(SINGLE) $(BIN)/likelihoods verify --all --json $@ > /dev/null || test -s $@
+
 clean: ## remove what the other targets wrote, all but .venv
-	rm -rf build dist docs/_build .pytest_cache .ruff_cache .mypy_cache .hypothesis report.html
+	rm -rf build dist docs/_build docs/catalogue .pytest_cache .ruff_cache .mypy_cache .hypothesis report.html
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 # The environment: one stamp for each thing installed, so that `make demo` brings no test tools. A stamp is older than

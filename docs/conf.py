@@ -2,6 +2,7 @@
 
 import html
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -82,6 +83,16 @@ def visit_math_block(self, node):
     raise nodes.SkipNode
 
 
+# The catalogue's pages are written anew at each build, so they cannot lag behind the rows; they are not in the repository.
+
+
+def write_catalogue(app):
+    sys.path.insert(0, str(ROOT / "docs"))
+    import generate_catalogue
+
+    generate_catalogue.main()
+
+
 # The reference. api.md ends with one section for each public module that there is, in the order of design.md's layout,
 # so no list of modules has to be kept here.
 
@@ -116,6 +127,7 @@ def escape_bars(app, what, name, obj, options, lines):
 
 def setup(app):
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
+    app.connect("builder-inited", write_catalogue)
     app.connect("source-read", complete_reference)
     app.connect("autodoc-process-docstring", escape_bars)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

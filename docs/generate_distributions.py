@@ -40,14 +40,14 @@ def exported() -> list[type[Any]]:
     return [law for law in found if isinstance(law, type)]
 
 
-def is_made_of_laws(law: type[Any]) -> bool:
-    """Tell whether a class takes other laws, so that it is no family by itself."""
-    return any("Distribution" in str(p.annotation) for p in parameters(law).values())
+def is_made(law: type[Any]) -> bool:
+    """Tell whether a class takes other laws or a loss, so that it is no family by itself."""
+    return any(word in str(p.annotation) for p in parameters(law).values() for word in ("Distribution", "Callable"))
 
 
 def families() -> list[type[Any]]:
     """Return the exported families."""
-    return [law for law in exported() if not is_made_of_laws(law)]
+    return [law for law in exported() if not is_made(law)]
 
 
 # What a family is
@@ -289,21 +289,26 @@ def families_section() -> str:
 
 def main() -> None:
     """Write the page."""
-    made = ", ".join(f"`{law.__name__}`" for law in exported() if is_made_of_laws(law))
-    without = {name: [f"`{f.__name__}`" for f in families() if not has(f, name)] for name in MOMENTS}
-    lacking = ", ".join(f"{', '.join(found)} (no `{name}`)" for name, found in without.items() if found)
+    made = ", ".join(f"`{law.__name__}`" for law in exported() if is_made(law))
+    without: dict[tuple[str, ...], list[str]] = {}
+    for family in families():
+        missing = tuple(f"`{name}`" for name in MOMENTS if not has(family, name))
+        without.setdefault(missing, []).append(f"`{family.__name__}`")
+    del without[()]
+    lacking = ",\n".join(f"{', '.join(found)} (no {', '.join(missing)})" for missing, found in without.items())
     text = "\n".join(
         [
             HEAD,
             "## The families",
             "",
-            "*Listed* says that `enumerate_support` gives all values. Every one has `sample`, `mean`, `variance` and `mode`",
-            f"{f'but {lacking}' if lacking else ''}, and every one on the line",
+            "*Listed* says that `enumerate_support` gives all values. Every one has `sample`, `mean`, `variance` and `mode`"
+            + (f",\nbut for {lacking}," if lacking else ""),
+            "and every one on the line",
             "`log_cdf`, `log_sf` and `log_mass`. *KL* names the method of `divergences.kl`.",
             "",
             families_section(),
             "",
-            f"Laws made of other laws: {made}.",
+            f"Laws made of other laws, or of a loss: {made}.",
             "What they can do is what their parts can; see [the reference](api.md).",
             "",
             ERRORS,

@@ -224,8 +224,8 @@ def build_other(theirs: type[Any], ours: Any, setting: dict[str, Any], dtype: to
         return theirs(
             **{k: v if k in whole else torch.tensor(v, dtype=dtype) for k, v in setting.items()}, validate_args=False
         )
-    needed = [name for name, p in wanted.items() if p.default is inspect.Parameter.empty]
-    if "logits" in wanted and "logits" in dir(type(ours)):
+    needed = [name for name, p in wanted.items() if p.default is inspect.Parameter.empty or name in setting]
+    if "logits" in wanted and "logits" in dir(type(ours)) and "logits" not in needed:
         needed.append("logits")
     if not all(hasattr(ours, name) for name in needed):
         raise TypeError(f"{theirs.__name__} has other parameters")

@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from likelihoods import catalog, distributions, divergences, embeddings, nn, special, targets
+    from likelihoods import catalog, distributions, divergences, embeddings, nn, special, targets, vae
     from likelihoods.assumed import Assumed, from_loss
     from likelihoods.catalog import entries, find, register, unregister
     from likelihoods.combinators import Censored, Discretized, Hurdle, Mixture, Truncated, ZeroInflated
@@ -65,7 +65,7 @@ _HOMES = {
     "likelihoods.verification": ("verify",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = ("catalog", "distributions", "divergences", "embeddings", "nn", "special", "targets")
+_MODULES = ("catalog", "distributions", "divergences", "embeddings", "nn", "special", "targets", "vae")
 
 __all__ = [
     "NLL",
@@ -115,6 +115,7 @@ __all__ = [
     "special",
     "targets",
     "unregister",
+    "vae",
     "verify",
 ]
 

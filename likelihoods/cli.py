@@ -115,25 +115,28 @@ def list_command(as_json: bool) -> None:
 def show(name: str, given: tuple[str, ...], plot: Path | None) -> None:
     """Show what a loss assumes, with its formula, options, support and reference."""
     from likelihoods.catalog import find
+    from likelihoods.relations import NoLikelihood
 
     entry = find(name)
     options = dict(_option(text) for text in given)
-    likelihood = entry.likelihood(**options)
-    support = likelihood._probe().support if likelihood.width is not None else None
-    discrete = support is None or support.is_discrete
+    likelihood, relation = entry.model(**options), entry.law_relation(**options)
+    lent = f" (of {relation.nearest}, which lends its shapes)" if isinstance(relation, NoLikelihood) else ""
+    support: Any = likelihood._probe().support
     lines = {
         "assumes": entry.assumption,
         "use": entry.use,
         "formula": entry.formula,
         "options": ", ".join(f"{key}={value!r}" for key, value in entry.complete(options).items()) or "none",
-        "relation": entry.law_relation(**options).sentence(),
+        "relation": relation.sentence(),
+        "proper": relation.proper,
+        "outcome": entry.outcome,
         "support": likelihood._support_text(None),
         "measure": "counting: log_prob is the log of a mass"
-        if discrete
+        if support.is_discrete
         else "Lebesgue: log_prob is the log of a density, in the target's unit",
         "elicits": entry.elicits.name,
         "raw": f"{likelihood.width or 'any number of'} output{'' if likelihood.width == 1 else 's'} a target",
-        "code": likelihood.code(),
+        "code": likelihood.code() + lent,
         "aliases": ", ".join(entry.aliases) or "none",
         "reference": entry.reference,
     }
@@ -270,6 +273,8 @@ def _record(entry: Entry) -> dict[str, Any]:
         "formula": entry.formula,
         "options": entry.options,
         "relation": entry.law_relation().sentence(),
+        "proper": entry.law_relation().proper,
+        "outcome": entry.outcome,
         "elicits": entry.elicits.name,
         "aliases": list(entry.aliases),
         "reference": entry.reference,
@@ -288,8 +293,11 @@ def _option(text: str) -> tuple[str, Any]:
         raise click.BadParameter(f"{text!r} is not of the form option=value, such as delta=0.5.", param_hint="-o")
     words = {"true": True, "false": False, "none": None}
     try:
-        return name.strip(), words[value.lower()] if value.lower() in words else ast.literal_eval(value.strip())
+        if value.isidentifier():  # a word, such as link=probit
+            return name.strip(), words.get(value.lower(), value)
+        return name.strip(), ast.literal_eval(value.strip())
     except (ValueError, SyntaxError):
         raise click.BadParameter(
-            f"{value!r}, given for {name}, is neither a number nor True, False or None.", param_hint="-o"
+            f"{value!r}, given for {name}, is neither a number nor a word, nor a list of such in brackets.",
+            param_hint="-o",
         ) from None

@@ -258,9 +258,12 @@ class Family(Likelihood):
         """Return the family's member for each row of raw, ``(..., width)``."""
         # one split, whose gradient is one concatenation; slices would each add a tensor of raw's size to it
         parts = iter(raw.split(self._widths, -1) if len(self._widths) > 1 else (raw,))
-        return self.family(
-            **{name: source(raw if source.width == 0 else next(parts)) for name, source in self.sources.items()}
-        )
+        made = {name: source(raw if source.width == 0 else next(parts)) for name, source in self.sources.items()}
+        if self.width == 0 and not any(isinstance(value, Tensor) for value in made.values()):
+            for name, value in made.items():  # numbers alone would be of torch's default dtype, whatever raw is of
+                if isinstance(value, float) and _constraint(self.family, name) is not None:
+                    made[name] = raw.new_full((), value)
+        return self.family(**made)
 
     def learn(self, *names: str) -> Family:
         """Return a copy in which each named constant parameter is learned, starting at its present value."""
@@ -396,6 +399,8 @@ def describe_support(support: constraints.Constraint | None) -> str:
         return f"one of {', '.join(str(value) for value in support.values.tolist())}"
     if isinstance(support, Window | Intervals):
         return support.words(describe_support(support.support))
+    if isinstance(support, constraints.independent):
+        return f"arrays, each element in: {describe_support(support.base_constraint)}"
     return str(support)
 
 

@@ -176,7 +176,7 @@ class Expected(Relation):
     scale: float = 1.0
     weight: Callable[[Tensor], Tensor] | None = None
     share: Callable[[Tensor], Tensor] | None = None
-    proper: ClassVar[str] = "proper for the mean of t"
+    proper: ClassVar[str] = "proper for the mean of t, tilted by w where outcomes have weights"
 
     def loss(self, likelihood: Likelihood, raw: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each target."""
@@ -203,13 +203,16 @@ class Expected(Relation):
     def sentence(self) -> str:
         """Return the relation in words."""
         scale = "" if self.scale == 1.0 else f"{self.scale:.6g} * "
-        weight = "" if self.weight is None else f" w(k), w = {_words(self.weight)},"
+        weight = "" if self.weight is None else "w_k "
         entropy = ", minus the entropy of t" if self.entropy else ""
-        return f"loss = {scale}Σ_k t_k NLL(k){weight}{entropy}; t = {_words(self.soft)}"
+        weights = "" if self.weight is None else f"; w = {_words(self.weight)}"
+        return f"loss = {scale}Σ_k {weight}t_k NLL(k){entropy}; t = {_words(self.soft)}{weights}"
 
     def _each(self, likelihood: Likelihood, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         law = likelihood.distribution(likelihood.align(raw, self.outcome(target)))
-        if isinstance(law, torch.distributions.Categorical):  # has the table; to look every class up in it costs as much again
+        if isinstance(
+            law, torch.distributions.Categorical
+        ):  # has the table; to look every class up in it costs as much again
             nll = -law.logits
         else:
             nll = -law.log_prob(law.enumerate_support(expand=False)).movedim(0, -1)

@@ -156,8 +156,9 @@ def safe_exp(u: Tensor) -> Tensor:
     >>> torch.func.grad(lambda u: -safe_exp(u).clamp(max=1.0))(torch.tensor(1e3))
     tensor(0.)
     """
-    overflow = math.log(torch.finfo(u.dtype).max) + 1e-3
-    return u.clamp(max=overflow).exp()  # what the slope of clamp leaves out, it leaves out as 0
+    limits = torch.finfo(u.dtype)
+    # a clamp would keep the slope at its very bound, which the logarithm of the largest number is, rounded
+    return torch.where(u > math.log(limits.max) * (1.0 - limits.eps), torch.inf, u).exp()
 
 
 def polynomial(x: Tensor, coefficients: Sequence[float]) -> Tensor:

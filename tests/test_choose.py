@@ -9,6 +9,7 @@ import torch
 from scipy import stats
 
 import likelihoods as lk
+from likelihoods.selection.choice import Choice, Scored, rank
 from likelihoods.selection.describe import describe
 from likelihoods.selection.fit import fit
 from likelihoods.selection.table import TableError
@@ -231,6 +232,51 @@ def test_a_law_at_its_limit_ties_with_the_simpler_one():
     assert choice.table["behind"].abs().max() < 1e-6
 
 
+def entrants(**given):
+    """Candidates from (parameters, nats behind the first, spread of the difference), made without any fit."""
+    wobble = np.tile([1.0, -1.0], 200)
+    return [
+        Scored(
+            name=name,
+            assumption=f"{name}.",
+            likelihood=lk.Family(lk.distributions.Poisson, rate=lk.predicted("log")),
+            scores=-2.0 - behind + noise * wobble,
+            plain=np.full(400, -3.0),
+            folds=np.arange(400) // 80,
+            parameters=parameters,
+            flags=(),
+        )
+        for name, (parameters, behind, noise) in given.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "best"),
+    [
+        # the errors: 0.001 / sqrt(400) = 0.00005 for a quiet difference, 0.02 for a noisy one
+        ({"top": (5, 0.0, 0.0), "quiet": (3, 0.01, 0.001), "noisy": (3, 0.02, 0.4)}, "quiet"),
+        ({"top": (5, 0.0, 0.0), "quiet": (2, 0.01, 0.001), "noisy": (3, 0.02, 0.4)}, "quiet"),
+        ({"top": (5, 0.0, 0.0), "quiet": (4, 0.01, 0.001), "noisy": (3, 0.02, 0.4)}, "noisy"),
+        ({"top": (5, 0.0, 0.0), "quiet": (4, 0.01, 0.001), "noisy": (6, 0.02, 0.4)}, "top"),
+        ({"top": (5, 0.0, 0.0), "quiet": (3, 0.01, 0.001)}, "top"),
+        ({"top": (5, 0.0, 0.0), "same": (4, 5e-7, 0.0), "other": (3, 5e-6, 0.0)}, "same"),
+    ],
+)
+def test_what_is_recommended(given, best):
+    """What no tied candidate is better than: in simplicity, or in score at the same simplicity."""
+    assert rank(entrants(**given))[0].name == best
+
+
+def test_the_verdict_names_what_is_told_apart():
+    ranking = rank(entrants(top=(5, 0.0, 0.0), quiet=(3, 0.01, 0.001), noisy=(3, 0.02, 0.4)))
+    choice = Choice(describe([0, 1, 2]), ranking, {}, (), (), 0, 5, 0, 0.0)
+    assert (
+        "The top, top, scores higher, but cannot be told on these data from noisy: no simpler than quiet"
+        in choice.verdict
+    )
+    assert choice.tied == ["quiet", "top", "noisy"]
+
+
 def test_an_unbounded_density_is_never_first():
     rng = np.random.default_rng(9)
     y = np.where(rng.uniform(size=400) < 0.6, math.sqrt(2), rng.normal(size=400))  # an atom, on no lattice
@@ -406,7 +452,7 @@ def test_a_rare_class_says_what_to_do():
 def test_unknown_candidates():
     with pytest.raises(ValueError, match="no loss named 'hubr'"):
         choose(np.zeros((20, 1)), np.arange(20) + 0.5, ["hubr"])
-    with pytest.raises(TypeError, match="a loss's name or a Likelihood"):
+    with pytest.raises(TypeError, match="a loss's name, an entry or a Likelihood"):
         choose(np.zeros((20, 1)), np.arange(20) + 0.5, [3])
     with pytest.raises(ValueError, match="a name of its own"):
         choose(np.zeros((20, 1)), np.arange(20) + 0.5, ["mse", "l2"])

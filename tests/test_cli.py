@@ -104,8 +104,9 @@ def test_show_says_what_the_entry_says(entry, example):
     result = run("show", entry.name, *options)
     assert result.exit_code == 0, result.output
     text = one_line(result.output)
-    said = (entry.assumption, entry.use, entry.formula, entry.law_relation(**example).sentence(), entry.elicits.name)
-    for each in (*said, entry.reference, entry.likelihood(**example).code()):
+    relation = entry.law_relation(**example)
+    said = (entry.assumption, entry.use, entry.formula, relation.sentence(), relation.proper, entry.outcome)
+    for each in (*said, entry.elicits.name, entry.reference, entry.model(**example).code()):
         assert one_line(each) in text
 
 
@@ -122,7 +123,7 @@ def test_show_takes_an_alias_and_options():
         (["show", "hubre"], "There is no loss named 'hubre'. Did you mean 'huber'?"),
         (["show", "huber", "-o", "dleta=1"], "Did you mean 'delta'?"),
         (["show", "huber", "-o", "delta"], "not of the form option=value"),
-        (["show", "huber", "-o", "delta=__import__('os')"], "neither a number nor True, False or None"),
+        (["show", "huber", "-o", "delta=__import__('os')"], "neither a number nor a word"),
         (["show", "huber", "-o", "delta=-1"], "delta=-1 is not allowed"),
         (["show", "huber", "--plot", "/nowhere/a.png"], "the folder /nowhere does not exist"),
         (["show", "huber", "--plot", "a.gif"], "must end in .png, .svg, .pdf"),
@@ -262,26 +263,54 @@ def test_words_that_help_repeats():
     assert cli.PICTURES == FORMATS
 
 
+def vector(entry, example):
+    """Whether the target is more than one number: of an event shape that is none of a pair of interval ends, or a law."""
+    relation = entry.law_relation(**example)
+    law = entry.model(**example)._probe()
+    return getattr(relation, "vector", False) or (law.event_shape and not isinstance(law, lk.distributions.Censored))
+
+
 @pytest.mark.parametrize(("entry", "example"), SETTINGS)
 def test_picture_of_every_entry(entry, example):
+    if vector(entry, example):
+        with pytest.raises(ValueError, match="its target is a vector"):
+            picture(entry, **example)
+        return
     state, before = torch.get_rng_state(), dict(matplotlib.rcParams)
     loss, law = picture(entry, **example).axes
     assert torch.equal(torch.get_rng_state(), state)
     assert dict(matplotlib.rcParams) == before
     assert loss.get_ylabel() == "loss"
     assert loss.get_xlabel().startswith(("residual f - y", "prediction f"))
-    assert law.get_ylabel().startswith(("density p(y", "mass p(y"))
-    assert law.get_legend() is not None
     assert loss.get_legend() is not None or len(loss.lines) == 1
     for line in loss.lines:
         assert len(line.get_xdata()) > 100
         assert np.isfinite(line.get_ydata()).mean() > 0.9
+        low, high = loss.get_ylim()
+        assert (
+            (line.get_ydata() >= low) & (line.get_ydata() <= high)
+        ).mean() > 0.2  # most of the picture shows something
+    if isinstance(entry.law_relation(**example), lk.relations.NoLikelihood):
+        reason = " ".join(text.get_text() for text in law.texts)
+        assert one_line(reason).lower() == one_line(entry.law_relation(**example).reason).lower()
+        return
+    assert law.get_ylabel().startswith(("density p(y", "mass p(y"))
+    assert law.get_legend() is not None
     if law.get_ylabel().startswith("mass"):
         masses = [sum(bar.get_height() for bar in group) for group in law.containers]
+        masses += [line.get_ydata().sum() for line in law.lines]  # of many values
+        assert len(masses) > 1
         assert all(0.8 < mass <= 1 + 1e-9 for mass in masses)
     else:
         areas = [np.trapezoid(line.get_ydata(), line.get_xdata()) for line in law.lines]
-        assert all(0.7 < area < 1.1 for area in areas)
+        atoms = [re.search(r"P\(y = 0\) = ([\d.]+)", line.get_label()) for line in law.lines]
+        masses = [area + (float(atom[1]) if atom else 0) for area, atom in zip(areas, atoms, strict=True)]
+        assert all(0.7 < mass < 1.1 for mass in masses)
+
+
+def test_picture_of_angles_is_one_turn():
+    law = picture(find("von_mises")).axes[1]
+    assert np.allclose(law.lines[0].get_xdata()[[0, -1]], [-np.pi, np.pi])
 
 
 def test_picture_shows_the_named_loss():

@@ -228,6 +228,19 @@ def test_a_law_whose_best_fit_is_its_limit_is_the_simpler_law(wide, narrow, targ
     assert again.nll < fit(narrow, X, heavy).nll - 0.01
 
 
+@pytest.mark.parametrize("seed", [1, 4])
+def test_a_parameter_that_creeps_to_its_limit_is_let_go(seed):
+    """Huber's delta on normal noise: each step gains less than the last, and there is no end to them."""
+    generator = torch.Generator().manual_seed(seed)
+    X, noise = torch.randn(2, 50, 1, generator=generator, dtype=torch.float64)
+    y = (X + noise)[:, 0]
+    huber = fit(lk.Family(D.Huber, loc=lk.predicted(), scale=lk.learned(), delta=lk.learned()), X, y)
+    normal = fit(lk.Family(D.Normal, loc=lk.predicted(), scale=lk.learned()), X, y)
+    assert huber.converged
+    assert huber.iterations < 50
+    assert huber.nll == pytest.approx(normal.nll, abs=1e-6)
+
+
 def test_separated_classes_are_said_to_be():
     X = double(np.r_[np.linspace(-2, -1, 20), np.linspace(1, 2, 20)][:, None])
     y = double(np.r_[np.zeros(20), np.ones(20)])

@@ -36,7 +36,11 @@ class Levels(constraints.Constraint):
         return torch.minimum(ROUNDING * torch.finfo(self.low.dtype).eps * largest, 0.25 * self.step)
 
     def __repr__(self) -> str:
-        return f"Levels(low={self.low}, high={self.high}, step={self.step})"
+        return (
+            f"the levels {self.low:g}, {self.low + self.step:g}, …, {self.high:g}"
+            if self.low.dim() == 0
+            else "the levels low, low + step, …, high"
+        )
 
 
 class DiscretizedLogistic(Univariate, TorchDistribution):

@@ -19,8 +19,9 @@ def invert(law: Univariate, probability: Tensor, low: Tensor, high: Tensor, star
     """Return the quantile at ``probability``, with slopes in it and in the law's parameters.
 
     Newton's method on the logarithm of the nearer tail, kept inside a bracket. On the half-line from 0 the bracket is
-    halved in log y until Newton's steps are short; on an interval, whose ends a tail reaches like a straight line, a
-    step that leaves the bracket is made on the tail itself. The number of steps is fixed: it can be traced.
+    halved in log y until Newton's steps are short and the tail is of the right order; on an interval, whose ends a tail
+    reaches like a straight line, a step that leaves the bracket is made on the tail itself. The number of steps is fixed:
+    it can be traced.
 
     Args:
         law: a continuous law.
@@ -46,7 +47,9 @@ def invert(law: Univariate, probability: Tensor, low: Tensor, high: Tensor, star
             left, right = torch.where(excess < 0, y, left), torch.where(excess > 0, y, right)
             moved = y - unit * miss
             move = (moved - y).abs()
-            inside = (moved > left) & (moved < right) & (~half_line | (move < 0.5 * y))
+            # far out a density over its tail has no digits left, and a step may be short for no reason
+            near = (move < 0.5 * y) & (miss.abs() < 0.5 * (log_tail.abs() + log_p.abs()))
+            inside = (moved > left) & (moved < right) & (~half_line | near)
             found = (move <= 4.0 * limits.eps * y.abs()) & (miss.abs() < 1e-4)  # do not leave it for the middle
             careful = y + unit * torch.expm1(-miss)
             careful = torch.minimum(torch.maximum(careful, torch.nextafter(left, right)), torch.nextafter(right, left))

@@ -218,6 +218,9 @@ class Compositions(constraints.Constraint):
         """Return whether each vector holds counts with that total."""
         return ((value >= 0) & (value.floor() == value)).all(-1) & (value.sum(-1) == self.total)
 
+    def __repr__(self) -> str:
+        return "the vectors of counts that add up to total_count"
+
 
 def _log_nonzero(probs: Tensor) -> Tensor:
     """Return log p with slope 0 at p = 0."""

@@ -157,7 +157,9 @@ class StudentT(Univariate, pyro.distributions.StudentT):  # type: ignore[misc]  
         distance = (self.df.double().sqrt() * torch.exp(-0.5 * logit)).to(p.dtype)
         distance = torch.where(sides == 1.0, 0.0, distance)
         root = self.loc + self.scale * torch.where(p < 0.5, -distance, distance)
-        return quantile(implicit(self, root, p), value, -torch.inf, torch.inf)
+        finite = root.isfinite()  # a df of 0.1 has quantiles that no float32 holds
+        found = torch.where(finite, implicit(self, torch.where(finite, root, self.loc), p), root.detach())
+        return quantile(found, value, -torch.inf, torch.inf)
 
     # Moments
 

@@ -96,7 +96,10 @@ class Choice:
 
     @property
     def best(self) -> str | None:
-        """The recommended loss: the simplest of those that cannot be told from the top; None if every candidate is flagged."""
+        """The recommended loss: the simplest that cannot be told from the top, or one as simple that scores higher still.
+
+        None if every candidate is flagged.
+        """
         return self.ranking[0].name if not self.ranking[0].flags else None
 
     @property
@@ -191,9 +194,16 @@ class Choice:
         """The recommendation in a sentence or two."""
         if self.best is None:
             return "No loss can be recommended: every candidate is flagged."
+        best, top = self.ranking[0], self.top
         rest = [name for name in self.tied if name != self.best]
-        text = f"Recommended: {self.best}. {self.ranking[0].assumption}"
-        if rest:
+        text = f"Recommended: {self.best}. {best.assumption}"
+        if top is not None and not tied(best, top):
+            lower = ", ".join(s.name for s in self.ranking if tied(s, top) and s.score < best.score)
+            text += (
+                f" The top, {top.name}, scores higher, but cannot be told on these data from {lower}: no simpler than "
+                f"{self.best}, with a lower score."
+            )
+        elif rest:
             text += f" Not distinguishable from it on these data: {', '.join(rest)}; none of them is simpler."
         return text
 
@@ -235,20 +245,22 @@ def tied(scored: Scored, top: Scored | None) -> bool:
 
 
 def rank(scored: list[Scored]) -> tuple[Scored, ...]:
-    """Return the candidates in order: the simplest of those tied with the top, then by score, then the flagged.
+    """Return the candidates in order: the recommended, then by score, then the flagged.
 
-    The simplest has the fewest numbers that were fitted; of equals, a law of the target's own values comes before one that
-    is rounded to them (a Bernoulli law before a rounded density on [0, 1], which can give the same masses).
+    Recommended is the simplest of those tied with the top; or what is as simple and scores higher, though it is not tied: the
+    other is then tied only because its difference is the noisier. The simplest has the fewest numbers that were fitted; of
+    equals, a law of the target's own values comes before one that is rounded to them (a Bernoulli law before a rounded
+    density on [0, 1], which can give the same masses).
     """
     sound = sorted((s for s in scored if not s.flags), key=lambda s: -s.score)
     flagged = sorted((s for s in scored if s.flags), key=lambda s: -s.score if math.isfinite(s.score) else math.inf)
     if sound:
-        least = min(s.score for s in sound if tied(s, sound[0]))
-        # what scores above a tied one is a candidate too: that must not win by the noise of its difference alone
-        first = min(
-            (s for s in sound if s.score >= least),
-            key=lambda s: (s.parameters, isinstance(s.likelihood, Discretized), -s.score),
-        )
+        simplest = min((s for s in sound if tied(s, sound[0])), key=_complexity)
+        first = min((s for s in sound if s.score >= simplest.score), key=_complexity)
         sound.remove(first)
         sound.insert(0, first)
     return (*sound, *flagged)
+
+
+def _complexity(scored: Scored) -> tuple[int, bool, float]:
+    return scored.parameters, isinstance(scored.likelihood, Discretized), -scored.score

@@ -254,7 +254,9 @@ def _newton(model: _Model, theta: Tensor, natural: Tensor | None) -> tuple[Tenso
         if not math.isfinite(promise):
             break
         crawled = crawled + 1 if promise * model.number < CRAWL else 0
-        if promise < TOLERANCE or crawled > 5:  # Newton's steps to a maximum are soon done: df grows on to a normal law
+        if (
+            promise < TOLERANCE or crawled > 5
+        ):  # steps to a maximum are soon done: Huber's delta grows on to a normal law
             converged = True
             break
         best, size = _line_search(model, theta, step, value, float(gradient @ step))

@@ -49,7 +49,7 @@ def write(choice: Choice, path: Path) -> Path:
 def html(choice: Choice) -> str:
     """Return the report of a choice as HTML text; whatever came from the data is escaped."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"prose": _prose, "number": pictures.number}
+    environment.filters |= {"prose": _prose, "breakable": _breakable, "number": pictures.number}
     template = environment.from_string(files(likelihoods.selection).joinpath("report.html").read_text("utf-8"))
     best = choice.ranking[0] if choice.best is not None else None
     rows = len(choice.target.values)
@@ -169,6 +169,11 @@ def _pictures(draw: Callable[[Theme, float], Figure], widths: tuple[float, ...])
 def _prose(text: str) -> Markup:
     """Return text whose `names in backticks` are code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def _breakable(name: str) -> Markup:
+    """Return a name that may be broken after each _."""
+    return Markup(str(escape(name)).replace("_", "_<wbr>"))
 
 
 def _versions() -> dict[str, str]:

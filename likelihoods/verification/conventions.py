@@ -84,7 +84,7 @@ def _binary_focal(raw: Tensor, target: Tensor, gamma: float, alpha: float | None
     return share * score.neg().sigmoid() ** gamma * F.softplus(-score)
 
 
-def _focal(raw: Tensor, target: Tensor, gamma: float, alpha: Any) -> Tensor:
+def _focal(raw: Tensor, target: Tensor, gamma: float, alpha: Any, classes: int | None) -> Tensor:
     log_p = raw.log_softmax(-1).gather(-1, target[..., None]).squeeze(-1)
     share = 1.0 if alpha is None else raw.new_tensor(alpha)[target] if isinstance(alpha, tuple) else alpha
     return -share * (-log_p.expm1()) ** gamma * log_p

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -15,6 +17,7 @@ from likelihoods.verification.quadrature import MASS, Mass, censored, mass, rule
 from likelihoods.verification.setting import Setting
 from likelihoods.verification.spaces import Circle, Continuum, Intervals, Lattice, Listed, Product, Space
 
+Found = TypeVar("Found")
 LAWS = 4  # raw outputs at which a law is looked at
 TOGETHER = 64  # targets at which independent elements are seen to add up
 
@@ -32,7 +35,8 @@ def total_mass(setting: Setting) -> tuple[float, float, str]:
         elif isinstance(space, Listed | Lattice | Circle) or (isinstance(space, Continuum) and not setting.event):
             totals, how = [found.total for _, found in _masses(setting)], _how(space)
         else:
-            totals = [float(rule(setting.law(raw), space, setting.dtype)[1].sum()) for raw in raws]
+            shares = measured(setting, lambda raw: rule(setting.law(raw), space, setting.dtype)[1], LAWS)
+            totals = [float(share.sum()) for _, share in shares]
             how = f"cubature of {LAWS} laws"
     return worst(torch.tensor(totals, dtype=torch.float64) - 1), MASS, how
 
@@ -114,16 +118,26 @@ def _how(space: Space) -> str:
 
 @lru_cache(maxsize=1)  # two claims of a setting need them
 def _masses(setting: Setting) -> list[tuple[Tensor, Mass]]:
-    """Return raw outputs with the masses of their laws, passing over laws that are too near to an end of the support."""
-    found: list[tuple[Tensor, Mass]] = []
+    return measured(setting, lambda raw: mass(setting.law(raw), setting.space, setting.dtype), LAWS)
+
+
+def measured(setting: Setting, measure: Callable[[Tensor], Found], count: int) -> list[tuple[Tensor, Found]]:
+    """Return raw outputs and what was measured of their laws, passing over laws too near to an end of the support.
+
+    Raises:
+        NotMeasured: all are.
+    """
+    found: list[tuple[Tensor, Found]] = []
     lacking: NotMeasured | None = None
     with torch.no_grad():
         for raw in setting.raws:
             try:
-                found.append((raw, mass(setting.law(raw), setting.space, setting.dtype)))
+                found.append((raw, measure(raw)))
             except NotMeasured as error:
                 lacking = error
-            if len(found) == LAWS:
-                return found
-    assert lacking is not None
-    raise lacking
+            if len(found) == count:
+                break
+    if not found:
+        assert lacking is not None
+        raise lacking
+    return found

@@ -22,8 +22,9 @@ PIECES = 10_000  # that are halved at a time, at most
 DEPTH, SHORTEST = 60, 1e-13  # halvings of a piece, and the part of it that is halved no more
 MASS = 1e-9  # a few pieces' quadrature error, and that of a distribution function's series
 FIRST, LAST = 1 << 10, 1 << 22  # a lattice is added up to FIRST points, then twice as far, at most to LAST
-PLANE, TURN = (401, 161, 81), 401  # points of a rule along each of 1, 2 or 3 axes of a simplex, and on a circle
+PLANE, TURN = (401, 161, 101), 401  # points of a rule along each of 1, 2 or 3 axes of a simplex, and on a circle
 ROUGH = 1e-14  # of each piece of a rule on the line
+SMALLEST = 1e-280  # probabilities that are as good as nought
 NOTHING = 1e-18  # shares that are left out
 RANGE = 8.0  # of the variable t of x = sinh(t), in which all but a hair of the mass lies
 FINE, COARSE = (np.polynomial.legendre.leggauss(count) for count in (15, 10))  # two rules, on (-1, 1)
@@ -117,6 +118,8 @@ def _simplex(law: Distribution, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     inside = (points > 0).all(-1)
     points, log_share = points[inside], log_share.sum(-1)[inside]
     share = (law.log_prob(points) + log_share).exp()
+    if float(share[(points < SMALLEST).any(-1)].sum()) > 0.1 * MASS:
+        raise not_available(f"some mass of {law} is nearer to the support's end than float64 can tell")
     return points[share > NOTHING], share[share > NOTHING]
 
 

@@ -84,6 +84,8 @@ def mean_of_soft(setting: Setting) -> tuple[float, float, str]:
     if setting.width < len(values) - 1:
         raise not_available("the family does not hold every law of its outcomes")
     target, share = population(setting, setting.generator())
+    known = setting.known(target)
+    target, share = target[known], share[known] / share[known].sum()
     wanted = share @ relation.soft(target, len(values))
     if relation.weight is not None:
         wanted = wanted * relation.weight(wanted)

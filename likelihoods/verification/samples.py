@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from likelihoods.verification.density import LAWS, elements, needs_law
+from likelihoods.verification.density import elements, measured, needs_law
 from likelihoods.verification.law import ask, in_support, worst
 from likelihoods.verification.quadrature import FIRST, LAST, rule
 from likelihoods.verification.setting import Setting
 from likelihoods.verification.spaces import Circle, Continuum, Intervals, Lattice, Listed, Product, Space
 
+LAWS = 2  # whose samples are drawn
 SAMPLES, COUNTED = 10_000, 5_000  # of a continuum, and of outcomes that are counted
 MISS = 1e-9  # chance that a right sampler fails, for each of the LAWS
 SIGMAS = 7.0  # normal and Poisson counts stray further than this with a chance near MISS
@@ -49,7 +50,8 @@ def sampler(setting: Setting) -> tuple[float, float, str]:
             return _distance(law, sample, space.atoms)
         if isinstance(space, Listed | Lattice):
             return _counts(law, sample, space)
-        errors = [_waves(setting.law(raw), sample[:, row], setting) for row, raw in enumerate(setting.raws[:LAWS])]
+    rules = measured(setting, lambda raw: rule(setting.law(raw), setting.space, setting.dtype), LAWS)
+    errors = [_waves(setting, setting.draw(setting.law(raw), SAMPLES), *points) for raw, points in rules]
     return worst(torch.cat(errors)), SIGMAS, f"standard errors of {WAVES} waves' means over {SAMPLES} samples"
 
 
@@ -131,9 +133,8 @@ def _deviations(seen: Tensor, chance: Tensor, count: int) -> Tensor:
     return (seen - count * chance) / (count * chance * (1 - chance)).clamp_min(0).sqrt().clamp_min(3.0)
 
 
-def _waves(law: Distribution, sample: Tensor, setting: Setting) -> Tensor:
+def _waves(setting: Setting, sample: Tensor, points: Tensor, share: Tensor) -> Tensor:
     """The deviations of the means of cos(w y) and sin(w y), in standard errors."""
-    points, share = rule(law, setting.space, setting.dtype)
     frequency = 3 * torch.randn(points[0].numel(), WAVES, dtype=setting.dtype, generator=setting.generator())
     errors = []
     for wave in (torch.cos, torch.sin):

@@ -307,7 +307,14 @@ class Setting:
         outcome = torch.cat(found)
         inside = in_support(law, outcome)
         raw, outcome = raws.expand(len(outcome), *raws.shape)[inside], outcome[inside]
-        return raw, self.blurred(self.targets(outcome))
+        target = self.blurred(self.targets(outcome))
+        known = self.known(target)
+        return raw[known], target[known]
+
+    def known(self, target: Tensor) -> Tensor:
+        """Return which targets do not stand for missing ones, ``(n,)``."""
+        stated = self.missing
+        return torch.ones(len(target), dtype=torch.bool) if stated is None else stated.known(target)
 
     def blurred(self, target: Tensor) -> Tensor:
         """Return targets of which every third is a number between the outcomes, where the loss makes a law of it."""

@@ -45,6 +45,7 @@ class Case:
             max(1, |value|, |y d value/dy|, |p d value/dp|); raise it only with a written reason.
         kl: False where KL between two laws of the family has no closed form (then torch must raise
             NotImplementedError for it).
+        draws: how many samples are compared with the cdf; lower it only where the cdf takes more than a millisecond.
         periodic: True for a law of angles: log_prob goes on beyond the ends of one turn, the variance is the circular one.
     """
 
@@ -64,6 +65,7 @@ class Case:
     atoms: tuple[float, ...] = ()
     cdf_tolerance: float = 1e-11
     kl: bool = True
+    draws: int = 20_000
     periodic: bool = False
 
     @property

@@ -65,9 +65,11 @@ def slopes(
     out = []
     for place, (setting, point) in enumerate(rows):
         sizes = [abs(x) for v in (point, *setting.values()) for x in np.atleast_1d(v) if x != 0]
-        unit = min(sizes, default=1.0)  # the step for a number that is 0
+        # the step for a number that is 0: small beside every other number, and beside one over it, since a density may
+        # depend on their product
+        unit = min((*sizes, *(1 / x for x in sizes)), default=1.0)
         digits = TAIL_DIGITS if tail is not None and tail[place] else DIGITS
-        with mp.workdps(digits + max(0, int(-np.log10(unit)))):
+        with mp.workdps(digits + 2 * int(-np.log10(unit))):
             parameters = exact(setting)
             slope: dict[Any, float] = {"y": _central(lambda t, p=parameters: formula(t, **p), point, unit)} if y else {}
             for name, value in parameters.items():

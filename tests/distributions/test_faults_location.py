@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.distributions import kl_divergence
 
-from likelihoods.distributions import Cauchy, Gumbel, Laplace, Logistic, Normal, Uniform
+from likelihoods.distributions import Cauchy, Gumbel, Laplace, Logistic, Normal, StudentT, Uniform
 
 
 def double(x: float) -> torch.Tensor:
@@ -111,3 +111,11 @@ def test_gumbel_is_still_a_transformed_distribution() -> None:
         y = transform(y)
     assert torch.allclose(y, law.icdf(p))
     assert law.base_dist.batch_shape == law.batch_shape
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_student_t_quantiles_beyond_the_largest_number(dtype) -> None:
+    df = torch.tensor(1e-3, dtype=dtype, requires_grad=True)
+    found = StudentT(df, 0.0, 1.0).icdf(torch.tensor([0.1, 0.5, 0.999], dtype=dtype))  # 1e699 in size, and 0
+    assert found.tolist() == [-torch.inf, 0.0, torch.inf]
+    assert torch.autograd.grad(found[1], df)[0] == 0

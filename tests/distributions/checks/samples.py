@@ -10,7 +10,7 @@ import torch
 from tests.distributions.case import Case
 from tests.distributions.rows import build, evaluate, fixed, is_discrete, require, tensors
 
-DRAWS, SLOPES = 20_000, 4_000
+SLOPES = 4_000
 UNLIKELY = 1e-4  # a fixed seed: either it passes for ever or the sampler is wrong
 
 
@@ -18,7 +18,7 @@ def _draw(case: Case, setting: dict, dtype: torch.dtype = torch.float64) -> tupl
     law = build(case, setting, dtype)
     with torch.random.fork_rng():
         torch.manual_seed(20240)
-        return law, law.sample((DRAWS,))
+        return law, law.sample((case.draws,))
 
 
 def check_samples(case: Case) -> None:
@@ -27,7 +27,9 @@ def check_samples(case: Case) -> None:
         for dtype in (torch.float64, torch.float32):
             law, y = _draw(case, setting, dtype)
             kind = y.dtype == dtype or (is_discrete(case) and y.dtype == torch.int64)  # as torch's Categorical
-            require(y.shape == (DRAWS,) and kind and not y.requires_grad, f"{case.name}.sample: {y.dtype}, {y.shape}")
+            require(
+                y.shape == (case.draws,) and kind and not y.requires_grad, f"{case.name}.sample: {y.dtype}, {y.shape}"
+            )
             y = y.to(dtype)
             lp = law.log_prob(y)
             require(
@@ -35,14 +37,14 @@ def check_samples(case: Case) -> None:
             )
             u = law.cdf(y).double()
             jumps = is_discrete(case) or torch.isin(y, torch.tensor(case.atoms, dtype=dtype))
-            shift = torch.rand(DRAWS, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+            shift = torch.rand(case.draws, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
             u = u - torch.where(torch.as_tensor(jumps), shift * lp.double().exp(), 0.0)
             chance = scipy.stats.kstest(u.numpy(), "uniform").pvalue
             require(chance > UNLIKELY, f"{case.name}{setting}: samples in {dtype} leave the cdf, p = {chance:.2g}")
             scores = torch.special.ndtri(u.clamp(1e-9, 1.0 - 1e-9))  # a wrong scale shows in their variance
             for name, error in (
-                ("mean", scores.mean() * DRAWS**0.5),
-                ("spread", (scores.var() - 1) * (DRAWS / 2) ** 0.5),
+                ("mean", scores.mean() * case.draws**0.5),
+                ("spread", (scores.var() - 1) * (case.draws / 2) ** 0.5),
             ):
                 wrong = f"{case.name}{setting}: the {name} of samples in {dtype} is off by {float(error):.1f} standard errors"
                 require(float(error.abs()) < 5.0, wrong)
@@ -65,11 +67,11 @@ def check_goodness_of_fit(case: Case) -> None:
 def _chi_square(case: Case, law: object, y: np.ndarray) -> float:
     values, counts = np.unique(y, return_counts=True)
     often = counts >= 10
-    expected = DRAWS * law.log_prob(torch.from_numpy(values[often])).exp().numpy()
+    expected = case.draws * law.log_prob(torch.from_numpy(values[often])).exp().numpy()
     seen = counts[often]
-    rest = DRAWS - expected.sum()
+    rest = case.draws - expected.sum()
     if rest > 5:
-        expected, seen = np.append(expected, rest), np.append(seen, DRAWS - seen.sum())
+        expected, seen = np.append(expected, rest), np.append(seen, case.draws - seen.sum())
     if len(seen) < 2:
         return 1.0
     statistic = ((seen - expected) ** 2 / expected).sum()
