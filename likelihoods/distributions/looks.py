@@ -27,7 +27,10 @@ def in_sight(*tensors: Tensor) -> bool:
     if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]  # torch gives no types
         return False
     dtype = tensors[0].dtype
-    return all(x.is_cpu and x.dtype is dtype for x in tensors)
+    for x in tensors:  # noqa: SIM110  # a loop is quicker than all() of a generator, and single numbers come by here
+        if x.dtype is not dtype or not x.is_cpu:
+            return False
+    return True
 
 
 def span(x: Tensor) -> tuple[float, float]:
@@ -60,7 +63,10 @@ def moderate(*parameters: Tensor) -> bool:
     >>> moderate(torch.tensor([1.0, 200.0])), moderate(torch.tensor([1.0, 200.0], dtype=torch.float64))
     (True, False)
     """
-    return all(within(x, ORDINARY[0], limit(x)) for x in parameters)
+    for x in parameters:  # noqa: SIM110
+        if not within(x, ORDINARY[0], limit(x)):
+            return False
+    return True
 
 
 def limit(x: Tensor) -> float:
