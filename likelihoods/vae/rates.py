@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 from torch.distributions.kl import _dispatch_kl
 
 from likelihoods.divergences.closed_form import METHODS, closed_form
@@ -41,6 +41,12 @@ def _divergence(q: Distribution, p: Distribution) -> Tensor:
         ratio, distance = q.scale / p.scale, (q.loc - p.loc) / p.scale
         square = ratio * ratio
         return 0.5 * (square + distance * distance - 1.0 - square.log())
+    if isinstance(q, MultivariateNormal) and isinstance(p, Independent) and isinstance(p.base_dist, Normal):
+        normal = p.base_dist
+        factor, distance = q.scale_tril / normal.scale.unsqueeze(-1), (q.loc - normal.loc) / normal.scale
+        square = (factor * factor).sum((-2, -1)) + (distance * distance).sum(-1)
+        half: Tensor = 0.5 * (square - q.loc.shape[-1])
+        return half - factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
     own = _own_rule(q, p)
     if own is not None:
         return own(q, p)

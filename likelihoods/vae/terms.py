@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from likelihoods.vae.model import VAE
 
 
-class Terms(NamedTuple):
+@dataclass(frozen=True)
+class Terms:
     """An objective's terms in nats, one number a datum; B stands for the batch axes, K for the samples of z.
 
     Nothing here is averaged over the batch, and nothing can be averaged over the axes of a datum or of z.

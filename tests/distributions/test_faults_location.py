@@ -118,4 +118,4 @@ def test_student_t_quantiles_beyond_the_largest_number(dtype) -> None:
     df = torch.tensor(1e-3, dtype=dtype, requires_grad=True)
     found = StudentT(df, 0.0, 1.0).icdf(torch.tensor([0.1, 0.5, 0.999], dtype=dtype))  # 1e699 in size, and 0
     assert found.tolist() == [-torch.inf, 0.0, torch.inf]
-    assert torch.autograd.grad(found[1], df)[0] == 0
+    assert abs(torch.autograd.grad(found[1], df)[0].item()) < 1e-100

@@ -31,10 +31,14 @@ def number(x, dtype=torch.float64):
     return torch.tensor(x, dtype=dtype)
 
 
-@pytest.mark.slow
+DEAR = ("TruncatedGamma", "WindowedNegativeBinomial", "ZeroTruncatedPoisson")  # quadrature for every mass of a window
+
+
 @pytest.mark.filterwarnings("ignore:There is a performance drop")  # vmap of functions that torch has no rule for
 @pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, id=case.name, marks=[pytest.mark.slow] * (case.name in DEAR)) for case in CASES]
+)
 def test_case(case: Case, check) -> None:
     if check is check_class:
         pytest.skip("the checks of docstrings are for families")
