@@ -214,12 +214,14 @@ class Parametric(TorchDistributionMixin):
             self._validate_args = bool(validate_args)
         else:  # of an empty batch there is nothing to check, and torch cannot reshape its vectors
             check = self._validate_args if validate_args is None else validate_args
-            valid = 0 in batch or not check or self._valid()
-            Distribution.__init__(self, batch, event, validate_args=False if valid else validate_args)
-            if valid and 0 not in batch:
-                del self._validate_args
-                if validate_args is not None:
-                    self._validate_args = validate_args
+            Distribution.__init__(self, batch, event, validate_args=False)
+            if 0 in batch:
+                return
+            del self._validate_args
+            if validate_args is not None:
+                self._validate_args = validate_args
+            if check and not self._valid():
+                Distribution.__init__(self, batch, event, validate_args)
 
     def _valid(self) -> bool:
         """Tell whether looks at the parameters show that they are valid; torch's own checks take several times as long."""

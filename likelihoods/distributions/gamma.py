@@ -35,19 +35,20 @@ def log_kernel(concentration: Tensor, ratio: Tensor, excess: Tensor) -> Tensor:
     return torch.addcmul(constant, concentration, bend)
 
 
-def textbook(value: Tensor, concentration: Tensor, x: Tensor) -> Tensor:
-    """Return log(x^a exp(-x) / (Γ(a)·value)) as it is written, from float64 x."""
+def textbook(y: Tensor, concentration: Tensor, x: Tensor, like: Tensor) -> Tensor:
+    """Return log(x^a exp(-x) / (Γ(a)·y)) as it is written, from float64 x and y, in the dtype of ``like``."""
     a = concentration.double()
-    density = torch.addcmul(torch.log(a / value.double()), a, x.log()) - x - log_factorial(a, value)
-    return density.to(value.dtype)
+    return (torch.addcmul(torch.log(a / y), a, x.log()) - x - log_factorial(a, like)).to(like.dtype)
 
 
 def _textbook_by_rate(value: Tensor, concentration: Tensor, rate: Tensor) -> Tensor:
-    return textbook(value, concentration, value.double() * rate)
+    y = value.double()
+    return textbook(y, concentration, y * rate, value)
 
 
 def _textbook_by_mean(value: Tensor, concentration: Tensor, mean: Tensor) -> Tensor:
-    return textbook(value, concentration, value.double() / mean * concentration)
+    y = value.double()
+    return textbook(y, concentration, y / mean * concentration, value)
 
 
 def log_kernel_slope(concentration: Tensor, x: Tensor) -> Tensor:

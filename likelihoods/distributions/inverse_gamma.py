@@ -45,7 +45,8 @@ log_density = analytic(
 
 
 def _textbook(value: Tensor, concentration: Tensor, rate: Tensor) -> Tensor:
-    return textbook(value, concentration, rate / value.double())
+    y = value.double()
+    return textbook(y, concentration, rate / y, value)
 
 
 class InverseGamma(Univariate, pyro.distributions.InverseGamma):

@@ -24,17 +24,20 @@ ORDINARY = 1e-60, 1e60  # numbers whose products, quotients and squares neither 
 
 def in_sight(*tensors: Tensor) -> bool:
     """Tell whether the numbers can be looked at: tensors of one dtype on the CPU, in eager mode."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]  # torch gives no types
         return False
     dtype = tensors[0].dtype
-    return all(x.is_cpu and x.dtype is dtype for x in tensors)
+    for x in tensors:  # noqa: SIM110  # a loop is quicker than all() of a generator, and single numbers come by here
+        if x.dtype is not dtype or not x.is_cpu:
+            return False
+    return True
 
 
 def span(x: Tensor) -> tuple[float, float]:
     """Return the least and the largest number; two NaN if one is NaN or, in vmap, where none can be looked at."""
     try:
         if x.numel() == 1:
-            number = x.item()
+            number = x.detach().item()
             return number, number
         if not x.numel():
             return math.inf, -math.inf
@@ -60,7 +63,10 @@ def moderate(*parameters: Tensor) -> bool:
     >>> moderate(torch.tensor([1.0, 200.0])), moderate(torch.tensor([1.0, 200.0], dtype=torch.float64))
     (True, False)
     """
-    return all(within(x, ORDINARY[0], limit(x)) for x in parameters)
+    for x in parameters:  # noqa: SIM110
+        if not within(x, ORDINARY[0], limit(x)):
+            return False
+    return True
 
 
 def limit(x: Tensor) -> float:
@@ -77,10 +83,7 @@ def counts(x: Tensor, end: Tensor | None = None) -> bool:
     least, largest = span(x)
     if not (least >= 0.0 and largest <= limit(x)):
         return False
-    if x.numel() == 1:
-        whole = largest == int(largest)
-    else:
-        whole = not x.numel() or torch.equal(x, x.floor())
+    whole = largest == int(largest) if x.numel() == 1 else not x.numel() or torch.equal(x, x.floor())
     return whole and (end is None or span(end - x)[0] >= 0.0)
 
 

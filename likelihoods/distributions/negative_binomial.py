@@ -202,7 +202,7 @@ class NegativeBinomial(Count, pyro.distributions.NegativeBinomial):  # type: ign
         return mass(count, self.total_count, *self._chances())
 
     def _textbook(self, value: Tensor) -> Tensor | None:
-        (first, a), (second, b) = ((name, getattr(self, name)) for name, _ in self._stored())
+        (_, a), (second, b) = ((name, getattr(self, name)) for name, _ in self._stored())
         if not in_sight(value, a, b) or not counts(value):
             return None
         if second == "dispersion":

@@ -13,7 +13,7 @@ from likelihoods.distributions.looks import ORDINARY, by_blocks, in_sight, log_f
 from likelihoods.incomplete import betaincinv, log_betainc
 from likelihoods.special import HALF_LOG_2PI, LOG_2, NEAR, analytic, half_step, half_step_slope, log1pmx
 
-FINITE = -ORDINARY[1], ORDINARY[1]
+FINITE = -ORDINARY[1], ORDINARY[1]  # values whose residuals can be squared
 
 
 def _parts(residual: Tensor, df: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -116,12 +116,8 @@ class StudentT(Univariate, pyro.distributions.StudentT):  # type: ignore[misc]  
         """Return the log-density in nats."""
         df, loc, scale = self.df, self.loc, self.scale
         value = floating(value, loc)
-        if (
-            in_sight(value, df, loc, scale)
-            and moderate(df)
-            and within(scale, *ORDINARY)
-            and all(within(x, *FINITE) for x in (value, loc))
-        ):
+        usual = in_sight(value, df, loc, scale) and moderate(df) and within(scale, *ORDINARY)
+        if usual and within(value, *FINITE) and within(loc, *FINITE):
             return by_blocks(_as_written, value, df, loc, scale)
         return log_density(value - loc, df, scale)
 

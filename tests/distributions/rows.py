@@ -6,13 +6,18 @@ every parameter at every row from one backward pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
 
+from likelihoods.distributions import looks
 from tests.distributions.case import Case, Setting
 
 Row = tuple[Setting, float]
@@ -39,6 +44,34 @@ def groups(settings: Iterable[Setting]) -> list[list[int]]:
     for position, setting in enumerate(settings):
         found.setdefault(tuple((k, np.shape(v)) for k, v in sorted(setting.items())), []).append(position)
     return list(found.values())
+
+
+@contextmanager
+def blind() -> Iterator[list[int]]:
+    """Let no law look at numbers, as on a device or in compiled code; yield a list that grows by one at each try."""
+    tries: list[int] = []
+
+    def span(x: torch.Tensor) -> tuple[float, float]:
+        tries.append(x.numel())
+        return math.nan, math.nan
+
+    with mock.patch.object(looks, "span", span):
+        yield tries
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Put each row into a tensor of its own: no other row's numbers then decide by which formula it is evaluated."""
+    with mock.patch.object(sys.modules[__name__], "groups", lambda settings: [[i] for i, _ in enumerate(settings)]):
+        yield
+
+
+def has_two_formulas(case: Case) -> bool:
+    """Tell whether log_prob looks at its numbers, to evaluate moderate ones by a shorter formula."""
+    law = build(case, case.parameters[0], validate_args=False)
+    with blind() as tries:
+        law.log_prob(torch.tensor(1.0 if is_discrete(case) else float(grid(case)[0][1]), dtype=torch.float64))
+    return bool(tries)
 
 
 def build(case: Case, setting: Setting, dtype: torch.dtype = torch.float64, **options: Any) -> Any:
