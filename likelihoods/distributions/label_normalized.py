@@ -57,8 +57,9 @@ class LabelNormalized(TorchDistribution):
         validate_args: bool | None = None,
     ) -> None:
         self.energy, self.raw, self.labels = energy, raw, labels.to(raw.device)
-        # torch cannot check a vector in a batch of none
-        super().__init__(raw.shape[:-1], labels.shape[1:], validate_args=validate_args if raw.numel() else False)
+        # torch cannot check a vector in a batch of none, and dynamo cannot trace its checks
+        checked = validate_args if raw.numel() and not torch.compiler.is_compiling() else False
+        super().__init__(raw.shape[:-1], labels.shape[1:], validate_args=checked)
 
     @property
     def support(self) -> OneOf:
