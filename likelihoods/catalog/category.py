@@ -100,6 +100,7 @@ def cross_entropy_relation(
     ),
     aliases=(
         "CrossEntropyLoss",
+        "weighted_cross_entropy",
         "ce",
         "softmax_cross_entropy",
         "categorical",

@@ -178,7 +178,7 @@ def _kernel(kernel: str, df: float) -> Link:
     reference="van der Maaten and Weinberger (2012), doi:10.1109/MLSP.2012.6349720",
     relation=Exact,
     examples=({}, {"kernel": "gaussian"}, {"kernel": "student_t"}, {"kernel": "student_t", "df": 3.0}),
-    aliases=("stochastic_triplet_embedding", "ste", "tste", "soft_margin_triplet"),
+    aliases=("stochastic_triplet_embedding", "stochastic_triplet", "ste", "tste", "soft_margin_triplet"),
     formula="-log k(f_y) / Σ_j k(f_j), k(d) = exp(-d), exp(-d²) or (1 + d²/df)^(-(df + 1)/2)",
     outcome="the index of the one of two that is nearer to an anchor",
     compare=False,

@@ -35,7 +35,13 @@ def _soft_relation(classes: int | None, weight: Weights, label_smoothing: float)
         {"label_smoothing": 0.1},
         {"weight": (0.5, 1.0, 2.0, 0.25), "label_smoothing": 0.2},
     ),
-    aliases=("soft_target_cross_entropy", "SoftTargetCrossEntropy", "categorical_crossentropy", "soft_labels"),
+    aliases=(
+        "soft_target_cross_entropy",
+        "SoftTargetCrossEntropy",
+        "categorical_crossentropy",
+        "soft_labels",
+        "soft_targets",
+    ),
     formula="-Σ_k t_k w_k log softmax(f)[k], t = (1 - label_smoothing) y + label_smoothing / K",
     outcome="a class drawn from the target's own law",
     compare=False,  # a target is a vector
