@@ -107,8 +107,8 @@ def from_loss(
     The distribution has the density exp(-loss(f, y) / temperature) / Z(f). Z comes by quadrature over the support, or by a
     sum over the labels. Whether the loss depends on y - f alone, and whether Z depends on f, is found out at some points.
     Where Z is the same for every prediction, the loss is a negative log-likelihood but for constants (``Affine``); else it is
-    not (``Gibbs``), and the likelihood is its normalised law. The row can be given to ``loss``, ``verify``, ``choose``, and,
-    with a name, is in the table.
+    not (``Gibbs``), and the likelihood is its normalised law. The row can be given to ``loss``, ``verify`` and ``choose``, says
+    what it is (``row.describe()``) and, with a name, is in the table.
 
     Args:
         loss: a function of predictions f and targets y, tensors of one shape, to losses of that shape. It need not be convex.

@@ -115,31 +115,10 @@ def list_command(as_json: bool) -> None:
 def show(name: str, given: tuple[str, ...], plot: Path | None) -> None:
     """Show what a loss assumes, with its formula, options, support and reference."""
     from likelihoods.catalog import find
-    from likelihoods.relations import NoLikelihood
 
     entry = find(name)
     options = dict(_option(text) for text in given)
-    likelihood, relation = entry.model(**options), entry.law_relation(**options)
-    lent = f" (of {relation.nearest}, which lends its shapes)" if isinstance(relation, NoLikelihood) else ""
-    support: Any = likelihood._probe().support
-    lines = {
-        "assumes": entry.assumption,
-        "use": entry.use,
-        "formula": entry.formula,
-        "options": ", ".join(f"{key}={value!r}" for key, value in entry.complete(options).items()) or "none",
-        "relation": relation.sentence(),
-        "proper": relation.proper,
-        "outcome": entry.outcome,
-        "support": likelihood._support_text(None),
-        "measure": "counting: log_prob is the log of a mass"
-        if support.is_discrete
-        else "Lebesgue: log_prob is the log of a density, in the target's unit",
-        "elicits": entry.elicits.name,
-        "raw": f"{likelihood.width or 'any number of'} output{'' if likelihood.width == 1 else 's'} a target",
-        "code": likelihood.code() + lent,
-        "aliases": ", ".join(entry.aliases) or "none",
-        "reference": entry.reference,
-    }
+    lines = entry.describe(**options)
     click.echo(entry.name)
     width = max(60, shutil.get_terminal_size((100, 24)).columns) - 1
     for title, text in lines.items():

@@ -89,6 +89,35 @@ class Entry:
             raise relation.error()
         return model
 
+    def describe(self, **options: Any) -> dict[str, str]:
+        """Return what there is to say of the loss at these options, as ``likelihoods show`` does: a text by its title.
+
+        >>> from likelihoods import find
+        >>> find("mse").describe()["relation"]
+        'loss = NLL - 0.572365'
+        """
+        model, relation = self.model(**options), self.law_relation(**options)
+        lent = f" (of {relation.nearest}, which lends its shapes)" if isinstance(relation, NoLikelihood) else ""
+        support: Any = model._probe().support
+        mass = "counting: log_prob is the log of a mass"
+        density = "Lebesgue: log_prob is the log of a density, in the target's unit"
+        return {
+            "assumes": self.assumption,
+            "use": self.use,
+            "formula": self.formula,
+            "options": ", ".join(f"{key}={value!r}" for key, value in self.complete(options).items()) or "none",
+            "relation": relation.sentence(),
+            "proper": relation.proper,
+            "outcome": self.outcome,
+            "support": model._support_text(None),
+            "measure": mass if support.is_discrete else density,
+            "elicits": self.elicits.name,
+            "raw": f"{model.width or 'any number of'} output{'' if model.width == 1 else 's'} a target",
+            "code": model.code() + lent,
+            "aliases": ", ".join(self.aliases) or "none",
+            "reference": self.reference,
+        }
+
     def fitted(self, **options: Any) -> Likelihood:
         """Return the likelihood with its nuisance parameters learned, as two losses must be to be compared on data."""
         return self.likelihood(**options).learn(*self.nuisance)

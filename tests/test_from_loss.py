@@ -203,6 +203,22 @@ def test_it_is_used_as_any_row():
         lk.find("power")
 
 
+def test_it_is_shown():
+    from likelihoods.pictures import picture
+
+    row = lk.from_loss(power)
+    shown = row.describe()
+    assert shown["relation"] == "loss = NLL - 0.590832"
+    assert shown["support"] == "the real numbers"
+    loss, law = picture(row).axes
+    (drawn,) = law.lines
+    step = drawn.get_xdata()[1] - drawn.get_xdata()[0]
+    assert drawn.get_ydata().sum() * step == pytest.approx(
+        1.0, abs=0.01
+    )  # the picture leaves out a little of the tails
+    assert loss.get_xlabel().startswith("residual")
+
+
 def test_a_named_one_is_in_the_table():
     lk.from_loss(power, name="power_loss", assumption="The target has noise between Gaussian and Laplace.")
     try:
