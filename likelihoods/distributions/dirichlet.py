@@ -9,7 +9,16 @@ from torch.distributions import constraints, kl_divergence
 
 from likelihoods.distributions.base import Parametric, Value, floating, promote, register_kl
 from likelihoods.distributions.gamma import Gamma, by_rate
-from likelihoods.distributions.looks import ORDINARY, by_blocks, in_sight, limit, log_factorial, moderate, within
+from likelihoods.distributions.looks import (
+    ORDINARY,
+    by_blocks,
+    in_sight,
+    limit,
+    log_factorial,
+    moderate,
+    power_block,
+    within,
+)
 from likelihoods.special import analytic
 from likelihoods.wide import FEW, digamma_block, in_blocks, is_wide, lgamma, lgamma_block
 
@@ -41,6 +50,21 @@ def _as_written(value: Tensor, a: Tensor) -> Tensor:
     """Return log(y^(a - 1) / Γ(a)) in float64, Γ(a) as Γ(a + 1)/a."""
     a, y = a.double(), value.double()
     return torch.addcmul(torch.log(a / y), a, y.log()) - log_factorial(a, value)
+
+
+def _power(value: Tensor, a: Tensor) -> Tensor:
+    y = value.double()
+    return power_block(y, y, a.double())
+
+
+_slope_within_ = analytic(
+    lambda value, a: by_blocks(lambda y, b: y.double().log_().sub_(digamma_block(b.double())), value, a),
+    lambda value, a: value.reciprocal(),
+    lambda value, a: -torch.polygamma(1, a),
+)
+_many_ = analytic(  # ``_as_written`` of many float32 numbers
+    lambda value, a: by_blocks(_power, value, a), lambda value, a: (a.double() - 1.0) / value, _slope_within_
+)
 
 
 class Dirichlet(Parametric, pyro.distributions.Dirichlet):
@@ -80,7 +104,8 @@ class Dirichlet(Parametric, pyro.distributions.Dirichlet):
         if in_sight(value, a) and moderate(a) and within(value, *ORDINARY) and within(value.sum(-1), *WHOLE):
             total = a.double().sum(-1)
             if within(total, 0.0, limit(a)):
-                parts = by_blocks(_as_written, value, a).sum(-1)
+                many = value.numel() >= FEW and not is_wide(value)
+                parts = (_many_(value, a) if many else by_blocks(_as_written, value, a)).sum(-1)
                 return (parts + log_factorial(total, value) - total.log()).to(value.dtype)
         density = self._precise(value) if is_wide(self.concentration) else self._plain(value)
         missing = torch.where(density.isnan(), density, -torch.inf)

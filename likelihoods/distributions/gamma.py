@@ -23,9 +23,18 @@ from likelihoods.distributions.base import (
     quantile,
     register_kl,
 )
-from likelihoods.distributions.looks import ORDINARY, by_blocks, in_sight, log_factorial, moderate, within
+from likelihoods.distributions.looks import (
+    ORDINARY,
+    by_blocks,
+    in_sight,
+    log_factorial,
+    moderate,
+    power_block,
+    within,
+)
 from likelihoods.incomplete import gammaincinv, log_gammainc
 from likelihoods.special import HALF_LOG_2PI, NEAR, analytic, log1pmx, near_log1pmx, stirling, stirling_slope
+from likelihoods.wide import FEW, digamma_block, is_wide
 
 
 def log_kernel(concentration: Tensor, ratio: Tensor, excess: Tensor) -> Tensor:
@@ -49,6 +58,29 @@ def _textbook_by_rate(value: Tensor, concentration: Tensor, rate: Tensor) -> Ten
 def _textbook_by_mean(value: Tensor, concentration: Tensor, mean: Tensor) -> Tensor:
     y = value.double()
     return textbook(y, concentration, y / mean * concentration, value)
+
+
+def _rate_block(value: Tensor, concentration: Tensor, rate: Tensor) -> Tensor:
+    y = value.double()
+    x = y * rate
+    return power_block(x, y, concentration.double()).sub_(x).to(value.dtype)
+
+
+def _rate_slope_block(value: Tensor, concentration: Tensor, rate: Tensor) -> Tensor:
+    return (value.double() * rate).log_().sub_(digamma_block(concentration.double())).to(value.dtype)
+
+
+_many_by_rate = analytic(  # of float32 numbers
+    lambda *arguments: by_blocks(_rate_block, *arguments),
+    lambda value, concentration, rate: ((concentration.double() - 1.0) / value - rate).to(value.dtype),
+    analytic(
+        lambda *arguments: by_blocks(_rate_slope_block, *arguments),
+        lambda value, concentration, rate: value.reciprocal(),
+        lambda value, concentration, rate: -torch.polygamma(1, concentration),
+        lambda value, concentration, rate: rate.reciprocal(),
+    ),
+    lambda value, concentration, rate: (concentration.double() / rate - value).to(value.dtype),
+)
 
 
 def log_kernel_slope(concentration: Tensor, x: Tensor) -> Tensor:
@@ -143,6 +175,8 @@ class Gamma(Univariate, pyro.distributions.Gamma):
         rated = "rate" in self.__dict__
         a, other = self.concentration, self.rate if rated else self.mean
         if in_sight(value, a, other) and moderate(a) and within(value, *ORDINARY) and within(other, *ORDINARY):
+            if rated and value.numel() >= FEW and not is_wide(value):
+                return _many_by_rate(value, a, other)
             return by_blocks(_textbook_by_rate if rated else _textbook_by_mean, value, a, other)
         inside = between(value, 0.0, torch.inf, torch.ones_like(value))
         density = (by_rate if rated else by_mean)(inside, a, other)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from likelihoods import wide
+from likelihoods.special import FITTED, HALF_LOG_2PI, polynomial
 
 LIMIT = 100.0  # lgamma is known to 1e-13 up to here
 LIMIT_OF_FLOAT32 = 1e4  # whose results are computed in float64: slopes too, which cancel more, keep float32's digits
@@ -96,6 +97,18 @@ def log_factorial(x: Tensor, like: Tensor) -> Tensor:
     if wide.is_wide(like) or x.numel() < wide.FEW:
         return torch.lgamma(x + 1.0)
     return wide.log_factorial(x) if x.requires_grad else wide.factorial_block(x)
+
+
+def power_block(x: Tensor, y: Tensor, a: Tensor) -> Tensor:
+    """Return log(x^a / (Γ(a)·y)) without a graph, from float64 numbers for a result in float32: two logarithms in all.
+
+    >>> power_block(*(torch.tensor(number, dtype=torch.float64) for number in (2.0, 2.0, 3.0)))
+    tensor(0.6931, dtype=torch.float64)
+    """
+    r = (a + 1.0).reciprocal_()
+    rest = (a / y).square_().mul_(r).log_().mul_(0.5).add_(a).sub_(HALF_LOG_2PI - 1.0)
+    rest.sub_(polynomial(r, FITTED).mul_(r))  # Stirling's series of lgamma(a + 1), as in ``wide.factorial_block``
+    return rest.addcmul_(a, r.mul_(x).log_())
 
 
 def log_factorial_of(counts: Tensor) -> Tensor:
