@@ -12,6 +12,7 @@ from likelihoods.distributions.gamma import Gamma, by_rate
 from likelihoods.distributions.looks import (
     ORDINARY,
     by_blocks,
+    by_rows,
     in_sight,
     limit,
     log_factorial,
@@ -58,13 +59,21 @@ def _power(value: Tensor, a: Tensor) -> Tensor:
 
 
 _slope_within_ = analytic(
-    lambda value, a: by_blocks(lambda y, b: y.double().log_().sub_(digamma_block(b.double())), value, a),
+    lambda value, a: by_blocks(lambda y, b: y.double().log_().sub(digamma_block(b.double())), value, a),
     lambda value, a: value.reciprocal(),
     lambda value, a: -torch.polygamma(1, a),
 )
 _many_ = analytic(  # ``_as_written`` of many float32 numbers
     lambda value, a: by_blocks(_power, value, a), lambda value, a: (a.double() - 1.0) / value, _slope_within_
 )
+
+
+def _sum_of_many(value: Tensor, a: Tensor) -> Tensor:
+    return _many_(value, a).sum(-1)
+
+
+def _wide_sum(a: Tensor) -> Tensor:
+    return a.double().sum(-1)
 
 
 class Dirichlet(Parametric, pyro.distributions.Dirichlet):
@@ -102,10 +111,10 @@ class Dirichlet(Parametric, pyro.distributions.Dirichlet):
         """
         value, a = floating(value, self.concentration), self.concentration
         if in_sight(value, a) and moderate(a) and within(value, *ORDINARY) and within(value.sum(-1), *WHOLE):
-            total = a.double().sum(-1)
-            if within(total, 0.0, limit(a)):
+            if within(a, 0.0, limit(a) / a.shape[-1]) or within(a.detach().sum(-1), 0.0, limit(a)):
                 many = value.numel() >= FEW and not is_wide(value)
-                parts = (_many_(value, a) if many else by_blocks(_as_written, value, a)).sum(-1)
+                parts = by_rows(_sum_of_many, value, a) if many else by_blocks(_as_written, value, a).sum(-1)
+                total = by_rows(_wide_sum, a)
                 return (parts + log_factorial(total, value) - total.log()).to(value.dtype)
         density = self._precise(value) if is_wide(self.concentration) else self._plain(value)
         missing = torch.where(density.isnan(), density, -torch.inf)

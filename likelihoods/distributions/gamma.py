@@ -67,7 +67,7 @@ def _rate_block(value: Tensor, concentration: Tensor, rate: Tensor) -> Tensor:
 
 
 def _rate_slope_block(value: Tensor, concentration: Tensor, rate: Tensor) -> Tensor:
-    return (value.double() * rate).log_().sub_(digamma_block(concentration.double())).to(value.dtype)
+    return (value.double() * rate).log_().sub(digamma_block(concentration.double())).to(value.dtype)
 
 
 _many_by_rate = analytic(  # of float32 numbers

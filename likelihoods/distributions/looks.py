@@ -108,7 +108,7 @@ def power_block(x: Tensor, y: Tensor, a: Tensor) -> Tensor:
     r = (a + 1.0).reciprocal_()
     rest = (a / y).square_().mul_(r).log_().mul_(0.5).add_(a).sub_(HALF_LOG_2PI - 1.0)
     rest.sub_(polynomial(r, FITTED).mul_(r))  # Stirling's series of lgamma(a + 1), as in ``wide.factorial_block``
-    return rest.addcmul_(a, r.mul_(x).log_())
+    return torch.addcmul(rest, a, (r * x).log_())
 
 
 def log_factorial_of(counts: Tensor) -> Tensor:
@@ -138,3 +138,17 @@ def by_blocks(formula: Callable[..., Tensor], *arguments: Tensor) -> Tensor:
     count = -(-long[0].numel() // wide.BLOCK)
     parts = ((x,) * count if x.numel() == 1 else x.reshape(-1).split(wide.BLOCK) for x in arguments)
     return torch.cat([formula(*part).reshape(-1) for part in zip(*parts, strict=True)]).reshape(long[0].shape)
+
+
+def by_rows(formula: Callable[..., Tensor], *arguments: Tensor) -> Tensor:
+    """Return a formula of the last axis of large tensors, with its graph, as many rows as stay in the cache at a time.
+
+    >>> by_rows(lambda x: x.sum(-1), torch.ones(20_000, 5)).shape
+    torch.Size([20000])
+    """
+    shape = arguments[0].shape
+    if arguments[0].numel() <= 2 * wide.BLOCK or any(x.shape != shape for x in arguments):
+        return formula(*arguments)
+    rows = max(1, wide.BLOCK // shape[-1])
+    parts = (x.reshape(-1, shape[-1]).split(rows) for x in arguments)
+    return torch.cat([formula(*part) for part in zip(*parts, strict=True)]).reshape(shape[:-1])
