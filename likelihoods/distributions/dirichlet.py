@@ -110,7 +110,7 @@ class Dirichlet(Parametric, pyro.distributions.Dirichlet):
         On the boundary it is the limit as the coordinates that are 0 there go to 0 together.
         """
         value, a = floating(value, self.concentration), self.concentration
-        if in_sight(value, a) and moderate(a) and within(value, *ORDINARY) and within(value.sum(-1), *WHOLE):
+        if in_sight(value, a) and moderate(a) and within(value, *ORDINARY) and within(value.sum(-1), *WHOLE):  # noqa: SIM102
             if within(a, 0.0, limit(a) / a.shape[-1]) or within(a.detach().sum(-1), 0.0, limit(a)):
                 many = value.numel() >= FEW and not is_wide(value)
                 parts = by_rows(_sum_of_many, value, a) if many else by_blocks(_as_written, value, a).sum(-1)

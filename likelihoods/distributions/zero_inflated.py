@@ -9,7 +9,34 @@ from torch.nn.functional import logsigmoid
 
 from likelihoods.distributions.base import Univariate
 from likelihoods.distributions.gated import Gated
-from likelihoods.special import log_add_exp
+from likelihoods.distributions.looks import by_blocks, in_sight
+from likelihoods.special import analytic, log_add_exp
+from likelihoods.wide import FEW
+
+
+def _gated(zero: Tensor, logits: Tensor, log_base: Tensor) -> Tensor:
+    """Return the log-mass, from whether the value is 0."""
+    at_zero = torch.where(zero, log_base, 0.0)
+    apart = logits - at_zero  # log(π + (1 - π)p) is log(1 - π) + log(exp(logits) + p)
+    at_zero = torch.maximum(logits, at_zero) - logsigmoid(apart.abs())
+    return logsigmoid(-logits) + torch.where(zero, at_zero, log_base)
+
+
+def _share(zero: Tensor, logits: Tensor, log_base: Tensor) -> Tensor:
+    """Return the base's share in the mass: all but at 0, which the gate gives too."""
+    return torch.where(zero, torch.sigmoid(log_base - logits), 1.0)
+
+
+def _in_logits(zero: Tensor, logits: Tensor, log_base: Tensor) -> Tensor:
+    return torch.where(zero, torch.sigmoid(logits - log_base), 0.0) - torch.sigmoid(logits)
+
+
+_many = analytic(
+    lambda *arguments: by_blocks(_gated, *arguments),
+    None,
+    lambda *arguments: by_blocks(_in_logits, *arguments),
+    lambda *arguments: by_blocks(_share, *arguments),
+)  # the same with slopes in fewer passes, which cost a small tensor more than they save
 
 
 class ZeroInflated(Gated):
@@ -40,11 +67,9 @@ class ZeroInflated(Gated):
         if not self._holds_zero:
             return self._apart(value)
         log_base = self.base.log_prob(value)  # once for zeros and others
-        zero = value == 0
-        at_zero = torch.where(zero, log_base, 0.0)
-        apart = self.logits - at_zero  # log(π + (1 - π)p) is log(1 - π) + log(exp(logits) + p)
-        at_zero = torch.maximum(self.logits, at_zero) - logsigmoid(apart.abs())
-        return self._log_factor() + torch.where(zero, at_zero, log_base)
+        sloped = self.logits.requires_grad or log_base.requires_grad
+        quick = sloped and log_base.numel() >= FEW and in_sight(self.logits, log_base)
+        return (_many if quick else _gated)(value == 0, self.logits, log_base)
 
     def _log_factor(self) -> Tensor:
         return logsigmoid(-self.logits)

@@ -117,6 +117,8 @@ def test_many_numbers_by_blocks(dtype):
         "Gamma": (D.Gamma, y),
         "Beta": (D.Beta, y / 6.0),
         "NegativeBinomial": (D.NegativeBinomial, count),
+        "one shape": (lambda a, b: D.Gamma(a[:1], b), y),
+        "Dirichlet": (lambda a, b: D.Dirichlet(torch.stack([a, b], -1)), torch.stack([y / 6.0, 1.0 - y / 6.0], -1)),
         "one rate": (lambda a, b: D.Gamma(a, b[:1]), y),
     }
     for name, (law, value) in laws.items():
@@ -132,3 +134,25 @@ def test_many_numbers_by_blocks(dtype):
         )
         for one, other in zip(slopes, stable, strict=True):
             torch.testing.assert_close(one, other, rtol=10 * tolerance, atol=10 * tolerance)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("gates", [slice(None), slice(1)], ids=["gates", "one gate"])
+def test_many_zero_inflated_values_have_the_slopes_of_few(dtype, gates):
+    """Many values have slopes of their own, first and second; few have autograd's."""
+    torch.manual_seed(0)
+    n = 40_000
+    gate, rate = (torch.randn(n, dtype=dtype) * 6.0)[gates], torch.rand(n, dtype=dtype) * 5.0 + 0.1
+    count = torch.poisson(rate) * (torch.rand(n) < 0.5)
+
+    def value_and_slopes(size):
+        p, q = gate.clone().requires_grad_(), rate.clone().requires_grad_()
+        rows = zip(p.expand(n).split(size), q.split(size), count.split(size), strict=True)
+        each = torch.cat([D.ZeroInflated(D.Poisson(b), a).log_prob(y) for a, b, y in rows])
+        first = torch.autograd.grad(each.sum(), (p, q), create_graph=True)
+        second = torch.autograd.grad(first[0].sum() + first[1].sum(), (p, q))
+        return each, *first, *second
+
+    tolerance = 1e-11 if dtype == torch.float64 else 2e-5
+    for many, few in zip(value_and_slopes(n), value_and_slopes(1000), strict=True):
+        torch.testing.assert_close(many, few, rtol=tolerance, atol=tolerance)
