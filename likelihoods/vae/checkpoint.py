@@ -62,7 +62,9 @@ def load(folder: Path) -> Any:
 
 def _index(content: dict[str, Any]) -> bytes:
     body = json.dumps(content, sort_keys=True)
-    return json.dumps({"content": content, "sha256": hashlib.sha256(body.encode()).hexdigest()}, sort_keys=True).encode()
+    return json.dumps(
+        {"content": content, "sha256": hashlib.sha256(body.encode()).hexdigest()}, sort_keys=True
+    ).encode()
 
 
 def _damaged(path: Path) -> str:

@@ -129,7 +129,13 @@ def fit(
             for batch in range(state["step"] - epoch * batches, batches):
                 rows = order[batch * batch_size : (batch + 1) * batch_size]
                 x = _pick(train, rows, device)
-                terms: Terms = vae(x, objective, state["step"])
+                try:
+                    terms: Terms = vae(x, objective, state["step"])
+                except (
+                    ValueError
+                ) as error:  # torch's validation, where it is on, is the first to see what is not finite
+                    _explain(error, state["step"], vae, folder)
+                    raise
                 loss = terms.surrogate.mean()
                 unseen.append((state["step"], rows, _detached(terms), loss.detach()))
                 if len(unseen) == look or batch == batches - 1:
@@ -194,22 +200,37 @@ def _check(unseen: list[tuple[int, Tensor, Terms, Any]], vae: VAE, folder: Path)
     bad = ~terms.surrogate.isfinite().cpu()
     where = f"; the first datum is train[{int(rows[bad][0])}]" if bool(bad.any()) else ""
     # on an accelerator the weights are those of a later step, and say nothing about this one
-    broken = [name for name, p in vae.named_parameters() if p.device.type == "cpu" and not bool(p.isfinite().all())]
-    if broken:
-        cause = f"The weights {broken[0]!r} were not finite before it: an earlier gradient was not. Lower the learning rate."
+    if (broken := _broken(vae)) and len(unseen) == 1:
+        cause = broken
     elif bool((terms.distortion == math.inf).any()):
         cause = "-log p(x|z) is infinite: x is impossible under the likelihood. Write vae.likelihood.check(train)."
     elif not bool(terms.distortion.isfinite().all()):
         cause = "-log p(x|z) is NaN: x has NaN, or the decoder's output overflowed. Look at x, then lower the learning rate."
     elif not bool(terms.rate.isfinite().all()):
-        cause = (
-            "KL(q(z|x)‖p(z)) is not finite: the encoder's output overflowed. Scale x, or lower the learning rate."  # noqa: RUF001
-        )
+        cause = "KL(q(z|x)‖p(z)) is not finite: the encoder's output overflowed. Scale x, or lower the learning rate."
     else:
         cause = "Distortion and rate are finite: their weights or a penalty of the objective are not."
     raise FloatingPointError(
         f"The loss is {loss.item()} at step {step}{where}. {cause} The last good state is in {folder}."
     )
+
+
+def _broken(vae: VAE) -> str:
+    """Return a sentence about the first weights that are not finite, empty where all are."""
+    for name, parameter in vae.named_parameters():
+        if not bool(parameter.isfinite().all()):
+            return (
+                f"The weights {name!r} were not finite before it: an earlier gradient was not. Lower the learning rate."
+            )
+    return ""
+
+
+def _explain(error: ValueError, step: int, vae: VAE, folder: Path) -> None:
+    if broken := _broken(vae):
+        raise FloatingPointError(
+            f"The laws have no parameters at step {step}. {broken} The last good state is in {folder}."
+        ) from error
+    error.add_note(f"This was at training step {step}, and the weights are finite: look at the data of that batch.")
 
 
 def _restore(
