@@ -99,7 +99,8 @@ def fit(
     device = next(vae.parameters()).device
     folder, size = Path(out), sizes["train"]
     batches = math.ceil(size / batch_size)
-    run = {"objective": repr(objective), "batch_size": batch_size, "optimizer": type(optimizer).__name__, **sizes}
+    settings = " ".join(repr(optimizer).split())  # its learning rate among them, which the checkpoint's would replace
+    run = {"objective": repr(objective), "batch_size": batch_size, "optimizer": settings, **sizes}
 
     state = checkpoint.load(folder) if resume else None
     if state is None:

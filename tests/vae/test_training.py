@@ -212,6 +212,7 @@ def test_no_pickle_is_written(tmp_path):
     ("options", "message"),
     [
         ({"objective": lk.vae.ELBO(beta=2.0)}, r"objective \"ELBO\(.*beta=1.0.*now it is \"ELBO\(.*beta=2.0"),
+        ({"lr": 0.5}, r"optimizer 'Adam .* lr: 0.02 .*now it is 'Adam .* lr: 0.5 "),
         ({"batch_size": 10}, "batch_size 16, and now it is 10"),
         ({"vae": binary(hidden=3)}, "of another model"),
     ],
