@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import likelihoods as lk
-from likelihoods.vae import checkpoint
+from likelihoods.vae import checkpoint, training
 from tests.vae.models import binary
 
 F, D, P = lk.Family, lk.distributions, lk.predicted
@@ -310,6 +310,18 @@ def test_what_a_law_refuses_is_refused_with_the_step(tmp_path):
     assert any("training step" in note for note in error.value.__notes__)
 
 
+def test_the_first_of_several_steps_is_named(tmp_path):
+    """On an accelerator the losses are looked at in groups."""
+    unseen = []
+    for step, value in enumerate([1.0, math.inf, math.nan]):
+        each = torch.tensor([1.0, value])
+        rows = torch.tensor([10 * step, 10 * step + 1])
+        unseen.append((step, rows, lk.vae.Terms(-each, each, each, torch.ones(2, 2)), each.mean()))
+    training._check(unseen[:1], binary(), tmp_path)
+    with pytest.raises(FloatingPointError, match=r"loss is inf at step 1; .* train\[11\]\. .*impossible"):
+        training._check(unseen, binary(), tmp_path)
+
+
 # Input
 
 
@@ -341,3 +353,35 @@ def test_tables_of_columns(tmp_path):
     x = {"a": torch.randn(30), "b": torch.ones(30)}
     history = lk.vae.fit(vae, x, x, lk.vae.ELBO(), 2, tmp_path, batch_size=8, lr=0.05, progress=False)
     assert history[1].valid > history[0].valid
+
+
+def test_each_epoch_has_all_data_in_an_order_and_with_noise_of_its_own(tmp_path):
+    x = torch.eye(50, dtype=torch.float64)
+    seen, noise = [], []
+
+    class Watch(lk.vae.Objective):
+        def forward(self, vae, x, step=None):
+            if vae.training:
+                seen.append(x.argmax(-1))
+                if step % STEPS == 0:
+                    noise.append(torch.get_rng_state())
+            return lk.vae.ELBO()(vae, x)
+
+    lk.vae.fit(binary(pixels=50), x, x[:9], Watch(), 3, tmp_path, batch_size=16, progress=False)
+    assert [len(rows) for rows in seen] == [16, 16, 16, 2] * 3
+    epochs = [torch.cat(seen[i : i + STEPS]) for i in (0, 4, 8)]
+    assert all(torch.equal(epoch.sort().values, torch.arange(50)) for epoch in epochs)
+    assert len({tuple(epoch.tolist()) for epoch in epochs}) == 3
+    expected = binary_noise(3, noise[0])
+    assert torch.equal(noise[1], expected[0]) and torch.equal(noise[2], expected[1])
+
+
+def binary_noise(epochs, state):
+    """The generator's states at the start of each later epoch where training alone draws from it."""
+    torch.set_rng_state(state)
+    states = []
+    for _ in range(epochs - 1):
+        for n in (16, 16, 16, 2):
+            torch.randn(1, n, 2, dtype=torch.float64)  # z of k, batch, latents
+        states.append(torch.get_rng_state())
+    return states
