@@ -117,7 +117,7 @@ def implied(
         tempered = (
             f"each element is the prediction plus noise with a standard deviation of {deviation:.3g}, whose density is that of "
             f"{type(model._probe()).__name__}, raised to the power {1 / temperature:.3g} and normalised anew: no other scale of "
-            f"that law has it. Learn the scale instead: NLL(find({entry.name!r}).fitted()) + KL."
+            f"that law has it. Learn the scale instead: lk.NLL(lk.find({entry.name!r}).fitted()) + KL."
         )
         return Implied(entry.name, temperature, None, deviation, likelihood, f"{what}: {tempered}")
     noise = {"Normal": "Gaussian"}.get(type(law).__name__, type(law).__name__)

@@ -456,3 +456,17 @@ def test_unknown_candidates():
         choose(np.zeros((20, 1)), np.arange(20) + 0.5, [3])
     with pytest.raises(ValueError, match="a name of its own"):
         choose(np.zeros((20, 1)), np.arange(20) + 0.5, ["mse", "l2"])
+
+
+def test_margin_losses_are_scored_by_their_normalised_laws():
+    """Against the log-probability of each label, written out: -loss(f, y) - log of the sum over both labels."""
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(300, 2))
+    y = np.where(X[:, 0] + rng.logistic(size=300) > 0, 1.0, -1.0)
+    choice = lk.choose(X, y, candidates=["hinge", "squared_hinge", "soft_margin"], cv=3, progress=False)
+    assert set(choice.table.index) == {"hinge", "squared_hinge", "soft_margin"}
+    assert (choice.table["log_score"] > np.log(0.5)).all()
+    f = torch.linspace(-3, 3, 13, dtype=torch.float64)
+    energies = torch.stack([(1 - label * f).clamp_min(0) for label in (-1.0, 1.0)])
+    law = lk.loss("hinge").likelihood(f)
+    torch.testing.assert_close(law.log_prob(torch.ones_like(f)), -energies[1] - torch.logsumexp(-energies, 0))

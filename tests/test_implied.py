@@ -18,6 +18,13 @@ CASES = [
     ("huber", {}, "sum", 1.0, 1.0),
     ("smooth_l1", {"beta": 0.5}, "mean", 4.0, 1.0),
     ("log_cosh", {}, "mean", 1.0, 0.5),
+    ("quantile", {"levels": 0.3}, "mean", 1.0, 0.5),
+    ("expectile", {"level": 0.2}, "sum", 1.0, 3.0),
+    ("student_t", {}, "sum", 1.0, 0.5),
+    ("cauchy", {}, "sum", 3.0, 1.0),
+    ("barron", {"alpha": 1.0}, "mean", 1.0, 0.1),
+    ("epsilon_insensitive", {}, "sum", 2.0, 1.0),
+    ("squared_epsilon_insensitive", {}, "mean", 1.0, 1.0),
 ]
 
 
@@ -53,8 +60,14 @@ def test_the_numbers_that_people_meet():
     assert lk.implied("huber", reduction="mean", size=784).scale is None
 
 
+def test_a_weight_at_which_there_is_no_noise():
+    """The mean of Cauchy's loss over ten elements: (1 + r²)^(-1/10) has no finite integral."""
+    with pytest.raises(lk.NoLikelihoodError, match="diverges"):
+        lk.implied("cauchy", reduction="mean", size=10)
+
+
 def test_what_has_no_noise_scale():
-    for name in ("poisson_nll", "gaussian_nll", "hinge", "cross_entropy"):
+    for name in ("poisson_nll", "gaussian_nll", "hinge", "cross_entropy", "welsch", "dice"):
         with pytest.raises(ValueError, match=rf"{name} is no loss of y - f"):
             lk.implied(name)
     for given, message in (

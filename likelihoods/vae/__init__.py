@@ -6,6 +6,7 @@ from likelihoods.vae.model import VAE
 from likelihoods.vae.objectives import ELBO, IWAE, Enumerated, Renyi
 from likelihoods.vae.schedules import Cyclical, Schedule, WarmUp
 from likelihoods.vae.terms import Objective, Terms
+from likelihoods.vae.training import Epoch, fit
 
 __all__ = [
     "ELBO",
@@ -14,6 +15,7 @@ __all__ = [
     "BetaTC",
     "Cyclical",
     "Enumerated",
+    "Epoch",
     "Flow",
     "FullGaussian",
     "InfoVAE",
@@ -24,6 +26,7 @@ __all__ = [
     "Unconditional",
     "VampPrior",
     "WarmUp",
+    "fit",
     "gaussian",
     "standard_normal",
 ]
