@@ -9,8 +9,9 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,7 +25,8 @@ from likelihoods.vae.terms import Objective, Terms
 LOOK = 50  # steps between two looks at numbers on an accelerator, each of which waits for it
 
 
-class Epoch(NamedTuple):
+@dataclass(frozen=True)
+class Epoch:
     """What an epoch gave, in nats a datum: the mean of ``Terms.bound``, weight 1 on the KL term whatever was trained.
 
     Attributes:
