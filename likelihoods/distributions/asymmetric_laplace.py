@@ -129,11 +129,6 @@ class AsymmetricLaplace(Univariate, TorchDistribution):
         left = torch.empty_like(right).exponential_()
         return self.loc + self.scale * (right / self.tau - left / (1.0 - self.tau))
 
-    def sample(self, sample_shape: Any = torch.Size()) -> Tensor:
-        """Return samples."""
-        with torch.no_grad():
-            return self.rsample(sample_shape)
-
 
 # Divergences
 

@@ -141,11 +141,6 @@ class AsymmetricNormal(Univariate, TorchDistribution):
         above = -right_sd * ndtri(tail * ((1.0 - share).detach() / (1.0 - share)))
         return self.loc + self.scale * torch.where(side < share, below, above)
 
-    def sample(self, sample_shape: Any = torch.Size()) -> Tensor:
-        """Return samples."""
-        with torch.no_grad():
-            return self.rsample(sample_shape)
-
 
 # Divergences
 

@@ -188,11 +188,6 @@ class Barron(Univariate, TorchDistribution):
             z = implicit(Barron(zero, zero + 1.0, self.alpha, validate_args=False), z)
         return self.loc + self.scale * z
 
-    def sample(self, sample_shape: Any = torch.Size()) -> Tensor:
-        """Return samples."""
-        with torch.no_grad():
-            return self.rsample(sample_shape)
-
     @torch.no_grad()
     def _draw(self, sample_shape: Any) -> Tensor:
         """Return standard samples by rejection, from a Cauchy law for alpha < 2 and a normal law from 2 on."""

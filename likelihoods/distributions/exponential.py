@@ -103,11 +103,6 @@ class Exponential(Univariate, pyro.distributions.Exponential):  # type: ignore[m
         shape = self._extended_shape(sample_shape)
         return torch.empty(shape, dtype=self.rate.dtype, device=self.rate.device).exponential_() / self.rate
 
-    def sample(self, sample_shape: Any = torch.Size()) -> Tensor:
-        """Return samples."""
-        with torch.no_grad():
-            return self.rsample(sample_shape)
-
 
 # Divergences
 

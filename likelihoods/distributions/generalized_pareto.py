@@ -129,8 +129,3 @@ class GeneralizedPareto(Univariate, pyro.distributions.GeneralizedPareto):  # ty
         """Return samples, differentiable in all parameters."""
         shape = self._extended_shape(sample_shape)
         return self._at_hazard(torch.empty(shape, dtype=self.loc.dtype, device=self.loc.device).exponential_())
-
-    def sample(self, sample_shape: Any = torch.Size()) -> Tensor:
-        """Return samples."""
-        with torch.no_grad():
-            return self.rsample(sample_shape)

@@ -120,8 +120,3 @@ class LogLogistic(Univariate, TorchDistribution):
         shape = self._extended_shape(sample_shape)
         above, below = torch.empty((2, *shape), dtype=self.scale.dtype, device=self.scale.device).exponential_()
         return self._at_log_odds(above.log() - below.log())
-
-    def sample(self, sample_shape: Any = torch.Size()) -> Tensor:
-        """Return samples."""
-        with torch.no_grad():
-            return self.rsample(sample_shape)

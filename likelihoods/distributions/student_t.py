@@ -197,8 +197,3 @@ class StudentT(Univariate, pyro.distributions.StudentT):  # type: ignore[misc]  
         log_gamma = torch._standard_gamma(half + 1.0).log() - torch.empty_like(half).exponential_() / half
         z = torch.randn_like(half) * torch.exp(0.5 * (half.log() - log_gamma))
         return self.loc + self.scale * z
-
-    def sample(self, sample_shape: Any = torch.Size()) -> Tensor:
-        """Return samples."""
-        with torch.no_grad():
-            return self.rsample(sample_shape)

@@ -118,11 +118,6 @@ class VonMisesFisher(Parametric, TorchDistribution):
         sine = (gap * (2.0 - gap)).clamp(min=0.0).sqrt().to(self.loc.dtype).unsqueeze(-1)
         return (1.0 - gap).to(self.loc.dtype).unsqueeze(-1) * self.loc + sine * tangent
 
-    def sample(self, sample_shape: Any = torch.Size()) -> Tensor:
-        """Return samples, by the method of A. T. A. Wood (1994), doi:10.1080/03610919408813161."""
-        with torch.no_grad():
-            return self.rsample(sample_shape)
-
 
 def _wood(concentration: Tensor, dim: int) -> Tensor:
     """Return samples of 1 - loc·y, in terms of which nothing cancels at large concentrations."""
