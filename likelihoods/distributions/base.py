@@ -370,7 +370,7 @@ def implicit(law: Univariate, root: Tensor, probability: Tensor | None = None) -
     if not torch.is_grad_enabled():
         return root
     root = root.detach()
-    below, above = law.log_cdf(root), law.log_sf(root)
+    below, above = law.log_tails(root)
     lower = below < above
     tail = torch.where(lower, below, above)
     slope = torch.exp(law.log_prob(root) - tail).detach() * torch.where(lower, 1.0, -1.0)

@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from likelihoods.distributions.base import (
-    Univariate,
     Value,
     at_ends,
     between,
@@ -23,6 +22,7 @@ from likelihoods.distributions.base import (
     register_kl,
 )
 from likelihoods.distributions.looks import by_blocks, in_sight, log_factorial, moderate, within
+from likelihoods.distributions.tails import BothTails
 from likelihoods.incomplete import betaincinv, binary_deviance, log_betainc, smooth_log_ratio
 from likelihoods.special import HALF_LOG_2PI, analytic, log1pmx, stirling, stirling_slope
 
@@ -92,7 +92,7 @@ def _by_mean_as_written(value: Tensor, mean: Tensor, precision: Tensor) -> Tenso
     return _as_written(value, mean * precision, (1.0 - mean) * precision)
 
 
-class Beta(Univariate, pyro.distributions.Beta):
+class Beta(BothTails, pyro.distributions.Beta):
     """The beta law, with density y^(a-1) (1 - y)^(b-1) / B(a, b) on [0, 1], a = concentration1, b = concentration0.
 
     Give the two concentrations, or ``precision`` = a + b with ``mean`` = a/(a + b) or with its ``logits`` log(a/b), which
@@ -195,22 +195,13 @@ class Beta(Univariate, pyro.distributions.Beta):
 
     # Distribution function
 
-    def cdf(self, value: Tensor) -> Tensor:
-        """Return P(Y <= value)."""
-        return self.log_cdf(value).exp()
-
-    def log_cdf(self, value: Tensor) -> Tensor:
-        """Return log P(Y <= value)."""
-        return at_ends(self._log_tails(value)[0], value, 0.0, 1.0, -torch.inf, 0.0)
-
-    def log_sf(self, value: Tensor) -> Tensor:
-        """Return log P(Y > value)."""
-        return at_ends(self._log_tails(value)[1], value, 0.0, 1.0, 0.0, -torch.inf)
-
-    def _log_tails(self, value: Tensor) -> tuple[Tensor, Tensor]:
+    def log_tails(self, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log P(Y <= value) and log P(Y > value)."""
         value = floating(value, self._like)
         inside = between(value, 0.0, 1.0, torch.full_like(value, 0.5))
-        return log_betainc(self.concentration1, self.concentration0, inside, 1.0 - inside)
+        below, above = log_betainc(self.concentration1, self.concentration0, inside, 1.0 - inside)
+        below = at_ends(below, value, 0.0, 1.0, -torch.inf, 0.0)
+        return below, at_ends(above, value, 0.0, 1.0, 0.0, -torch.inf)
 
     def icdf(self, value: Tensor) -> Tensor:
         """Return the quantile at the probability ``value``."""

@@ -12,7 +12,6 @@ from torch.distributions import constraints
 from torch.nn.functional import logsigmoid, relu
 
 from likelihoods.distributions.base import (
-    Univariate,
     Value,
     at_ends,
     between,
@@ -26,11 +25,12 @@ from likelihoods.distributions.base import (
     quantile,
     register_kl,
 )
+from likelihoods.distributions.tails import BothTails
 from likelihoods.removable import expm1_ratio_log, expm1_ratio_log_curvature, expm1_ratio_log_slope
 from likelihoods.special import LOG_2, log1mexp
 
 
-class ContinuousBernoulli(Univariate, pyro.distributions.ContinuousBernoulli):  # type: ignore[misc]  # Pyro makes this class on import
+class ContinuousBernoulli(BothTails, pyro.distributions.ContinuousBernoulli):  # type: ignore[misc]  # Pyro makes this class on import
     r"""The continuous Bernoulli law on [0, 1]: an exponential law cut off at 1, rising or falling.
 
     The density is exp(logits · y) · logits / (exp(logits) - 1). The mean is not sigmoid(logits).
@@ -91,18 +91,6 @@ class ContinuousBernoulli(Univariate, pyro.distributions.ContinuousBernoulli):  
         return density + log_indicator((value >= 0) & (value <= 1), value)
 
     # Distribution function
-
-    def cdf(self, value: Tensor) -> Tensor:
-        """Return P(Y <= value)."""
-        return self.log_cdf(value).exp()
-
-    def log_cdf(self, value: Tensor) -> Tensor:
-        """Return log P(Y <= value)."""
-        return self.log_tails(value)[0]
-
-    def log_sf(self, value: Tensor) -> Tensor:
-        """Return log P(Y > value)."""
-        return self.log_tails(value)[1]
 
     def log_tails(self, value: Tensor) -> tuple[Tensor, Tensor]:
         """Return log_cdf and log_sf: the smaller one from its formula, the larger from the smaller."""

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from likelihoods.distributions.base import Univariate, floating, log_indicator, quantile
+from likelihoods.distributions.base import floating, log_indicator, quantile
+from likelihoods.distributions.tails import BothTails
 from likelihoods.incomplete import binary_deviance
 
 LARGEST = 2.0**100  # counts beyond this are taken for infinite
@@ -39,7 +40,7 @@ def kl_of_trial(p: Any, q: Any) -> Tensor:
     return torch.where(same, 0.0, binary_deviance(a, b, x, y, log_x, log_y, a * y - b * x))
 
 
-class Count(Univariate, abc.ABC):
+class Count(BothTails, abc.ABC):
     """A law on 0, 1, …, end. A count has no derivative: log-masses and distribution functions are step functions of it."""
 
     end: ClassVar[Any] = torch.inf
@@ -74,21 +75,13 @@ class Count(Univariate, abc.ABC):
 
     # Distribution function
 
-    def cdf(self, value: Tensor) -> Tensor:
-        """Return P(Y <= value)."""
-        return self.log_cdf(value).exp()
-
-    def log_cdf(self, value: Tensor) -> Tensor:
-        """Return log P(Y <= value)."""
+    def log_tails(self, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log P(Y <= value) and log P(Y > value)."""
         value, count = self._inside(value)
-        inside = torch.where(value >= self.end, 0.0, self._log_tails(count)[0])
-        return torch.where(value < 0.0, -torch.inf, inside)
-
-    def log_sf(self, value: Tensor) -> Tensor:
-        """Return log P(Y > value)."""
-        value, count = self._inside(value)
-        inside = torch.where(value >= self.end, -torch.inf, self._log_tails(count)[1])
-        return torch.where(value < 0.0, 0.0, inside)
+        below, above = self._log_tails(count)
+        low, high = value < 0.0, value >= self.end
+        below = torch.where(low, -torch.inf, torch.where(high, 0.0, below))
+        return below, torch.where(low, 0.0, torch.where(high, -torch.inf, above))
 
     def icdf(self, value: Tensor) -> Tensor:
         """Return the smallest count y with P(Y <= y) >= value: a search outwards from the normal quantile, then bisection."""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints
 
-from likelihoods.distributions.base import Univariate, Value, promote, register_kl
-from likelihoods.special import LOG_2, symmetric_log_cdf
+from likelihoods.distributions.base import Value, promote, register_kl
+from likelihoods.distributions.tails import Symmetric
+from likelihoods.special import LOG_2
 
 
-class EpsilonInsensitive(Univariate, TorchDistribution):
+class EpsilonInsensitive(Symmetric, TorchDistribution):
     r"""The ε-insensitive law, with density exp(-max(\|z\| - epsilon, 0)) / (2 scale (1 + epsilon)), z = (y - loc) / scale.
 
     It is uniform on \|z\| ≤ epsilon with probability epsilon / (1 + epsilon), and beyond has Laplace's tails.
@@ -36,8 +35,6 @@ class EpsilonInsensitive(Univariate, TorchDistribution):
         "scale": constraints.positive,
         "epsilon": constraints.nonnegative,
     }
-    support = constraints.real
-    has_rsample = True
 
     def __init__(
         self, loc: Value = 0.0, scale: Value = 1.0, epsilon: Value = 0.1, *, validate_args: bool | None = None
@@ -54,28 +51,10 @@ class EpsilonInsensitive(Univariate, TorchDistribution):
 
     # Distribution function
 
-    def cdf(self, value: Tensor) -> Tensor:
-        """Return P(Y <= value)."""
-        return self.log_cdf(value).exp()
-
-    def log_cdf(self, value: Tensor) -> Tensor:
-        """Return log P(Y <= value)."""
-        return symmetric_log_cdf((value - self.loc) / self.scale, self._log_tail)
-
-    def log_sf(self, value: Tensor) -> Tensor:
-        """Return log P(Y > value)."""
-        return symmetric_log_cdf((self.loc - value) / self.scale, self._log_tail)
-
     def _log_tail(self, z: Tensor) -> Tensor:
         """Return log P((Y - loc)/scale > z) for z >= 0."""
         short = (self.epsilon - z).clamp(min=0.0)
         return torch.log1p(short) - (z - self.epsilon + short) - (LOG_2 + torch.log1p(self.epsilon))
-
-    def icdf(self, value: Tensor) -> Tensor:
-        """Return the quantile at the probability ``value``."""
-        below = value <= 0.5
-        distance = self._tail_quantile(torch.where(below, value, 1.0 - value))
-        return self.loc + self.scale * torch.where(below, -distance, distance)
 
     def _tail_quantile(self, tail: Tensor) -> Tensor:
         """Return the z >= 0 with P((Y - loc)/scale > z) = tail <= 1/2."""
@@ -83,11 +62,6 @@ class EpsilonInsensitive(Univariate, TorchDistribution):
         return torch.where(relative > 1.0, (1.0 + self.epsilon) - relative, self.epsilon - relative.log())
 
     # Moments
-
-    @property
-    def mean(self) -> Tensor:
-        """The mean."""
-        return self._full(self.loc)
 
     @property
     def variance(self) -> Tensor:
@@ -100,28 +74,9 @@ class EpsilonInsensitive(Univariate, TorchDistribution):
             * (epsilon * (epsilon / (1.0 + epsilon)) * (1.0 + epsilon / 3.0) + tails * epsilon + tails)
         )
 
-    @property
-    def mode(self) -> Tensor:
-        """The middle of the flat part."""
-        return self._full(self.loc)
-
     def entropy(self) -> Tensor:
         """Return the entropy in nats."""
         return self._full(self.scale.log() + LOG_2 + torch.log1p(self.epsilon) + 1.0 / (1.0 + self.epsilon))
-
-    # Sampling
-
-    def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:
-        """Return samples, differentiable in the parameters: quantiles at random probabilities."""
-        shape = self._extended_shape(sample_shape)
-        tail = torch.empty(shape, dtype=self.loc.dtype, device=self.loc.device).exponential_().add_(LOG_2).neg_().exp_()
-        sign = 1.0 - 2.0 * torch.empty_like(tail).bernoulli_()
-        return self.loc + self.scale * sign * self._tail_quantile(tail)
-
-    def sample(self, sample_shape: Any = torch.Size()) -> Tensor:
-        """Return samples."""
-        with torch.no_grad():
-            return self.rsample(sample_shape)
 
 
 # Divergences

@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from likelihoods.distributions.base import (
-    Univariate,
     Value,
     at_ends,
     between,
@@ -32,6 +31,7 @@ from likelihoods.distributions.looks import (
     power_block,
     within,
 )
+from likelihoods.distributions.tails import BothTails
 from likelihoods.incomplete import gammaincinv, log_gammainc
 from likelihoods.special import HALF_LOG_2PI, NEAR, analytic, log1pmx, near_log1pmx, stirling, stirling_slope
 from likelihoods.wide import FEW, digamma_block, is_wide
@@ -121,7 +121,7 @@ by_mean = analytic(
 )
 
 
-class Gamma(Univariate, pyro.distributions.Gamma):
+class Gamma(BothTails, pyro.distributions.Gamma):
     """The gamma law, with density rate^a y^(a-1) exp(-rate·y) / Γ(a) for y >= 0, where a is the concentration.
 
     Give ``concentration`` with ``rate``, or with ``mean`` = concentration / rate.
@@ -184,18 +184,6 @@ class Gamma(Univariate, pyro.distributions.Gamma):
         return torch.where(value == 0.0, self.rate.log() + torch.xlogy(shape, 0.0), density + log_positive(value))
 
     # Distribution function
-
-    def cdf(self, value: Tensor) -> Tensor:
-        """Return P(Y <= value)."""
-        return self.log_cdf(value).exp()
-
-    def log_cdf(self, value: Tensor) -> Tensor:
-        """Return log P(Y <= value)."""
-        return self.log_tails(value)[0]
-
-    def log_sf(self, value: Tensor) -> Tensor:
-        """Return log P(Y > value)."""
-        return self.log_tails(value)[1]
 
     def log_tails(self, value: Tensor) -> tuple[Tensor, Tensor]:
         """Return log P(Y <= value) and log P(Y > value)."""

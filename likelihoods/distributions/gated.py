@@ -24,10 +24,11 @@ from likelihoods.distributions.base import (
 )
 from likelihoods.distributions.inversion import smallest
 from likelihoods.distributions.supports import OrZero, on_lattice, support_of
+from likelihoods.distributions.tails import BothTails
 from likelihoods.special import log_add_exp
 
 
-class Gated(Univariate, TorchDistribution, abc.ABC):
+class Gated(BothTails, TorchDistribution, abc.ABC):
     """Abstract: zero with the probability of a gate, else a law of other values, whose chances are the base's times a factor.
 
     Where the base is a density, zero is an atom: the law is mixed, ``log_prob`` is a log-probability at 0 and a
@@ -112,18 +113,6 @@ class Gated(Univariate, TorchDistribution, abc.ABC):
         return torch.where(zero, self._log_zero(), self._log_factor() + self.base.log_prob(other))
 
     # Distribution function
-
-    def cdf(self, value: Tensor) -> Tensor:
-        """Return P(Y <= value)."""
-        return self.log_tails(value)[0].exp()
-
-    def log_cdf(self, value: Tensor) -> Tensor:
-        """Return log P(Y <= value)."""
-        return self.log_tails(value)[0]
-
-    def log_sf(self, value: Tensor) -> Tensor:
-        """Return log P(Y > value)."""
-        return self.log_tails(value)[1]
 
     def log_tails(self, value: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``log_cdf`` and ``log_sf``."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any, overload
+from typing import overload
 
 import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints
 
-from likelihoods.distributions.base import Univariate, Value, promote, register_kl
-from likelihoods.special import LOG_2, symmetric_log_cdf
+from likelihoods.distributions.base import Value, promote, register_kl
+from likelihoods.distributions.tails import Symmetric
+from likelihoods.special import LOG_2
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 ROOT_HALF = math.sqrt(0.5)
@@ -38,7 +39,7 @@ def huber_log_normalizer(delta: Tensor | float) -> Tensor | float:
     return max(inner, outer) + math.log1p(math.exp(-abs(inner - outer)))
 
 
-class Huber(Univariate, TorchDistribution):
+class Huber(Symmetric, TorchDistribution):
     r"""The Huber law, with density exp(-ρ(z)) / (scale·Z), z = (y - loc) / scale.
 
     ρ(z) = z²/2 for \|z\| ≤ delta and delta·(\|z\| - delta/2) beyond, so that -log density is Huber's loss up to log Z
@@ -57,8 +58,6 @@ class Huber(Univariate, TorchDistribution):
     """
 
     arg_constraints = {"loc": constraints.real, "scale": constraints.positive, "delta": constraints.positive}
-    support = constraints.real
-    has_rsample = True
 
     def __init__(
         self, loc: Value = 0.0, scale: Value = 1.0, delta: Value = 1.0, *, validate_args: bool | None = None
@@ -76,18 +75,6 @@ class Huber(Univariate, TorchDistribution):
 
     # Distribution function
 
-    def cdf(self, value: Tensor) -> Tensor:
-        """Return P(Y <= value)."""
-        return self.log_cdf(value).exp()
-
-    def log_cdf(self, value: Tensor) -> Tensor:
-        """Return log P(Y <= value)."""
-        return symmetric_log_cdf((value - self.loc) / self.scale, self._log_tail)
-
-    def log_sf(self, value: Tensor) -> Tensor:
-        """Return log P(Y > value)."""
-        return symmetric_log_cdf((self.loc - value) / self.scale, self._log_tail)
-
     def _log_tail(self, z: Tensor) -> Tensor:
         """Return log P((Y - loc)/scale > z) for z >= 0.
 
@@ -101,19 +88,14 @@ class Huber(Univariate, TorchDistribution):
         scaled: Tensor = mills + beyond * torch.exp(-0.5 * (delta - core) * (delta + core))
         return core * (0.5 * core - z) + scaled.log() - huber_log_normalizer(delta)
 
-    def icdf(self, value: Tensor) -> Tensor:
-        """Return the quantile at the probability ``value``."""
-        below = value <= 0.5
-        distance = self._tail_quantile(torch.where(below, value, 1.0 - value).log())
-        return self.loc + self.scale * torch.where(below, -distance, distance)
-
-    def _tail_quantile(self, log_tail: Tensor) -> Tensor:
-        """Return the z >= 0 with P((Y - loc)/scale > z) = exp(log_tail) <= 1/2."""
+    def _tail_quantile(self, tail: Tensor) -> Tensor:
+        """Return the z >= 0 with P((Y - loc)/scale > z) = tail <= 1/2."""
         delta, log_z = self.delta, huber_log_normalizer(self.delta)
         log_share = -0.5 * delta * delta - delta.log() - log_z  # of the mass beyond +delta
-        beyond = delta + (log_share - log_tail) / delta
-        core = log_tail > log_share
-        mass = torch.where(core, log_tail, log_share).exp() - log_share.exp()
+        share = log_share.exp()
+        beyond = delta + (log_share - tail.log()) / delta
+        core = tail > share
+        mass = torch.maximum(tail, share) - share
         normal = torch.special.ndtr(-delta) + mass * (log_z.exp() / ROOT_2PI)
         return torch.where(core, -torch.special.ndtri(torch.where(core, normal, 0.5)), beyond)
 
@@ -124,38 +106,14 @@ class Huber(Univariate, TorchDistribution):
         return torch.exp(-0.5 * self.delta * self.delta - self.delta.log() - huber_log_normalizer(self.delta))
 
     @property
-    def mean(self) -> Tensor:
-        """The mean."""
-        return self._full(self.loc)
-
-    @property
     def variance(self) -> Tensor:
         """The variance."""
         share = self._share()
         return self._full(self.scale * self.scale * (1.0 + 2.0 * share + 4.0 * share / (self.delta * self.delta)))
 
-    @property
-    def mode(self) -> Tensor:
-        """The mode."""
-        return self._full(self.loc)
-
     def entropy(self) -> Tensor:
         """Return the entropy in nats."""
         return self._full(self.scale.log() + huber_log_normalizer(self.delta) + 0.5 + self._share())
-
-    # Sampling
-
-    def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:
-        """Return samples, differentiable in the parameters: quantiles at random probabilities."""
-        shape = self._extended_shape(sample_shape)
-        log_tail = -LOG_2 - torch.empty(shape, dtype=self.loc.dtype, device=self.loc.device).exponential_()
-        sign = 1.0 - 2.0 * torch.empty_like(log_tail).bernoulli_()
-        return self.loc + self.scale * sign * self._tail_quantile(log_tail)
-
-    def sample(self, sample_shape: Any = torch.Size()) -> Tensor:
-        """Return samples."""
-        with torch.no_grad():
-            return self.rsample(sample_shape)
 
 
 # Divergences

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints
 
-from likelihoods.distributions.base import Univariate, Value, promote
-from likelihoods.special import LOG_2, magnitude, symmetric_log_cdf
+from likelihoods.distributions.base import Value, promote
+from likelihoods.distributions.tails import Symmetric
+from likelihoods.special import magnitude
 
 LOG_HALF_PI = math.log(0.5 * math.pi)
 LOG_2PI = math.log(2.0 * math.pi)
 
 
-class HyperbolicSecant(Univariate, TorchDistribution):
+class HyperbolicSecant(Symmetric, TorchDistribution):
     r"""The hyperbolic secant law, with density sech(z) / (π scale), z = (y - loc) / scale.
 
     With scale 1, -log density is the log-cosh loss plus log π. The variance is (π scale / 2)².
@@ -35,8 +35,6 @@ class HyperbolicSecant(Univariate, TorchDistribution):
     """
 
     arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
-    support = constraints.real
-    has_rsample = True
 
     def __init__(self, loc: Value = 0.0, scale: Value = 1.0, *, validate_args: bool | None = None) -> None:
         self.loc, self.scale = promote(loc, scale)
@@ -51,61 +49,22 @@ class HyperbolicSecant(Univariate, TorchDistribution):
 
     # Distribution function
 
-    def cdf(self, value: Tensor) -> Tensor:
-        """Return P(Y <= value)."""
-        return self.log_cdf(value).exp()
+    def _log_tail(self, z: Tensor) -> Tensor:
+        """Return log P((Y - loc)/scale > z) = log((2/π) atan(exp(-z))) for z >= 0, finite however far out."""
+        bounded = torch.exp(-z.clamp(max=30.0))  # beyond 30 the quotient atan(x)/x is 1 in every precision
+        return torch.log(torch.atan(bounded) / bounded) - z - LOG_HALF_PI
 
-    def log_cdf(self, value: Tensor) -> Tensor:
-        """Return log P(Y <= value)."""
-        return symmetric_log_cdf((value - self.loc) / self.scale, _log_tail)
-
-    def log_sf(self, value: Tensor) -> Tensor:
-        """Return log P(Y > value)."""
-        return symmetric_log_cdf((self.loc - value) / self.scale, _log_tail)
-
-    def icdf(self, value: Tensor) -> Tensor:
-        """Return the quantile at the probability ``value``."""
-        below = value <= 0.5
-        distance = torch.log(torch.tan(0.5 * math.pi * torch.where(below, value, 1.0 - value)))
-        return self.loc + self.scale * torch.where(below, distance, -distance)
+    def _tail_quantile(self, tail: Tensor) -> Tensor:
+        """Return the z >= 0 with P((Y - loc)/scale > z) = tail <= 1/2."""
+        return -torch.log(torch.tan(0.5 * math.pi * tail))
 
     # Moments
-
-    @property
-    def mean(self) -> Tensor:
-        """The mean."""
-        return self._full(self.loc)
 
     @property
     def variance(self) -> Tensor:
         """The variance."""
         return self._full((0.5 * math.pi) ** 2 * self.scale * self.scale)
 
-    @property
-    def mode(self) -> Tensor:
-        """The mode."""
-        return self._full(self.loc)
-
     def entropy(self) -> Tensor:
         """Return the entropy in nats."""
         return self._full(LOG_2PI + self.scale.log())
-
-    # Sampling
-
-    def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:
-        """Return samples, differentiable in both parameters: quantiles at random probabilities."""
-        shape = self._extended_shape(sample_shape)
-        tail = torch.empty(shape, dtype=self.loc.dtype, device=self.loc.device).exponential_().add_(LOG_2).neg_().exp_()
-        sign = 1.0 - 2.0 * torch.empty_like(tail).bernoulli_()
-        return self.loc + self.scale * sign * torch.log(torch.tan(0.5 * math.pi * tail))
-
-    def sample(self, sample_shape: Any = torch.Size()) -> Tensor:
-        """Return samples."""
-        with torch.no_grad():
-            return self.rsample(sample_shape)
-
-
-def _log_tail(z: Tensor) -> Tensor:
-    """Return log P((Y - loc)/scale > z) = log((2/π) atan(exp(-z))) for z >= 0, finite however far out."""
-    bounded = torch.exp(-z.clamp(max=30.0))  # beyond 30 the quotient atan(x)/x is 1 in every precision
-    return torch.log(torch.atan(bounded) / bounded) - z - LOG_HALF_PI

@@ -12,7 +12,6 @@ from torch.distributions.transforms import PowerTransform, Transform
 
 from likelihoods.distributions.base import (
     STORED,
-    Univariate,
     Value,
     at_ends,
     between,
@@ -26,6 +25,7 @@ from likelihoods.distributions.base import (
 )
 from likelihoods.distributions.gamma import Gamma, log_kernel, log_kernel_slope, textbook
 from likelihoods.distributions.looks import ORDINARY, by_blocks, in_sight, moderate, within
+from likelihoods.distributions.tails import BothTails
 from likelihoods.incomplete import gammaincinv, log_gammainc
 from likelihoods.special import HALF_LOG_2PI, analytic, stirling, stirling_slope
 
@@ -49,7 +49,7 @@ def _textbook(value: Tensor, concentration: Tensor, rate: Tensor) -> Tensor:
     return textbook(y, concentration, rate / y, value)
 
 
-class InverseGamma(Univariate, pyro.distributions.InverseGamma):
+class InverseGamma(BothTails, pyro.distributions.InverseGamma):
     """The inverse gamma law, that of 1/X for a gamma X: density rate^a y^(-a-1) exp(-rate/y) / Γ(a) for y > 0.
 
     Args:
@@ -94,21 +94,12 @@ class InverseGamma(Univariate, pyro.distributions.InverseGamma):
 
     # Distribution function
 
-    def cdf(self, value: Tensor) -> Tensor:
-        """Return P(Y <= value)."""
-        return self.log_cdf(value).exp()
-
-    def log_cdf(self, value: Tensor) -> Tensor:
-        """Return log P(Y <= value)."""
-        return at_ends(self._log_tails(value)[1], value, 0.0, torch.inf, -torch.inf, 0.0)
-
-    def log_sf(self, value: Tensor) -> Tensor:
-        """Return log P(Y > value)."""
-        return at_ends(self._log_tails(value)[0], value, 0.0, torch.inf, 0.0, -torch.inf)
-
-    def _log_tails(self, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Return log P(1/Y < 1/value) and log P(1/Y > 1/value)."""
-        return log_gammainc(self.concentration, self.rate / _inside(floating(value, self.rate)))
+    def log_tails(self, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log P(Y <= value) and log P(Y > value): of 1/Y they are P(1/Y >= 1/value) and P(1/Y < 1/value)."""
+        value = floating(value, self.rate)
+        above, below = log_gammainc(self.concentration, self.rate / _inside(value))
+        below = at_ends(below, value, 0.0, torch.inf, -torch.inf, 0.0)
+        return below, at_ends(above, value, 0.0, torch.inf, 0.0, -torch.inf)
 
     def icdf(self, value: Tensor) -> Tensor:
         """Return the quantile at the probability ``value``."""

@@ -13,7 +13,6 @@ from torch.distributions import constraints
 
 from likelihoods.distributions.base import (
     STORED,
-    Univariate,
     Value,
     at_ends,
     between,
@@ -24,6 +23,7 @@ from likelihoods.distributions.base import (
     register_kl,
 )
 from likelihoods.distributions.inversion import invert
+from likelihoods.distributions.tails import BothTails
 from likelihoods.special import e1_scaled, polynomial
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -34,7 +34,7 @@ FAR = 30.0  # from here on the slope of erfcx is taken from its asymptotic serie
 ERFCX_SLOPE = tuple((-1.0) ** k * math.prod(range(1, 2 * k + 2, 2)) / 2.0**k for k in range(9))
 
 
-class InverseGaussian(Univariate, TorchDistribution):
+class InverseGaussian(BothTails, TorchDistribution):
     r"""The inverse Gaussian (Wald) law: the time at which Brownian motion with drift first reaches a level.
 
     The density is √(concentration / (2π y³)) · exp(-concentration · (y - mean)² / (2 mean² y)) for y > 0.
@@ -72,18 +72,6 @@ class InverseGaussian(Univariate, TorchDistribution):
         return (0.5 * self.concentration.log() - HALF_LOG_2PI) - 1.5 * inside.log() - exponent + log_positive(value)
 
     # Distribution function
-
-    def cdf(self, value: Tensor) -> Tensor:
-        """Return P(Y <= value)."""
-        return at_ends(self._log_tails(value)[0].exp(), value, 0.0, torch.inf, 0.0, 1.0)
-
-    def log_cdf(self, value: Tensor) -> Tensor:
-        """Return log P(Y <= value)."""
-        return self.log_tails(value)[0]
-
-    def log_sf(self, value: Tensor) -> Tensor:
-        """Return log P(Y > value)."""
-        return self.log_tails(value)[1]
 
     def log_tails(self, value: Tensor) -> tuple[Tensor, Tensor]:
         """Return log_cdf and log_sf, which cost no more together than one of them."""

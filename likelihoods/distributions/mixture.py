@@ -23,13 +23,14 @@ from likelihoods.distributions.base import (
 from likelihoods.distributions.index import log_softmax
 from likelihoods.distributions.inversion import INTEGERS, smallest
 from likelihoods.distributions.supports import AnyOf, on_lattice, support_of
+from likelihoods.distributions.tails import BothTails
 from likelihoods.special import log_sum_exp
 
 GRID, ROUNDS = 65, 4  # the search for a mode: quantiles of each component, and how often a law of counts is asked again
 GOLDEN = 0.5 * (5.0**0.5 - 1.0)
 
 
-class Mixture(Univariate, TorchDistribution):
+class Mixture(BothTails, TorchDistribution):
     """The law of Y = Y_J, where J is component k with probability exp(logits_k) / Σ_j exp(logits_j).
 
     The components may be any laws of one class: densities, counts, laws with atoms, laws of vectors, mixtures. What
@@ -104,18 +105,6 @@ class Mixture(Univariate, TorchDistribution):
         return log_sum_exp(self._log_weights + self.components.log_prob(self._each(value)))
 
     # Distribution function
-
-    def cdf(self, value: Tensor) -> Tensor:
-        """Return P(Y <= value)."""
-        return self.log_tails(value)[0].exp()
-
-    def log_cdf(self, value: Tensor) -> Tensor:
-        """Return log P(Y <= value)."""
-        return self.log_tails(value)[0]
-
-    def log_sf(self, value: Tensor) -> Tensor:
-        """Return log P(Y > value)."""
-        return self.log_tails(value)[1]
 
     def log_tails(self, value: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``log_cdf`` and ``log_sf``."""

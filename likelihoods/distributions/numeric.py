@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 
 from likelihoods.distributions import panels
-from likelihoods.distributions.base import Univariate, Value, floating, implicit, promote, quantile
+from likelihoods.distributions.base import Value, floating, implicit, promote, quantile
 from likelihoods.distributions.panels import Improper
+from likelihoods.distributions.tails import BothTails
 
 REACH = {"real": 700.0, "half": 700.0, "interval": 36.0}  # of the line: exp overflows at 709, and 1 - 1e-16 is 1
 ROUNDS = 48  # halvings for each prediction, where the normaliser depends on it
@@ -23,7 +24,7 @@ FOUND = 1e-13  # relative error of a tail
 Energy = Callable[[Tensor, Tensor], Tensor]
 
 
-class Numeric(Univariate, TorchDistribution):
+class Numeric(BothTails, TorchDistribution):
     r"""The law with density exp(-energy(loc, y) / temperature) / Z on an interval, known by the values of the energy alone.
 
     With ``location`` the energy depends on y - loc only: the density is that of loc + scale * X, where X has the energy
@@ -196,18 +197,6 @@ class Numeric(Univariate, TorchDistribution):
             tail = torch.where(outside_low, at_low, torch.where(outside_high, at_high, tail)).clamp(max=0.0)
             results.append(torch.where(x.isnan(), torch.nan, tail).T.reshape(shape).to(self.loc.dtype))
         return results[0], results[1]
-
-    def log_cdf(self, value: Tensor) -> Tensor:
-        """Return log P(Y <= value)."""
-        return self.log_tails(value)[0]
-
-    def log_sf(self, value: Tensor) -> Tensor:
-        """Return log P(Y > value)."""
-        return self.log_tails(value)[1]
-
-    def cdf(self, value: Tensor) -> Tensor:
-        """Return P(Y <= value)."""
-        return self.log_cdf(value).exp()
 
     def icdf(self, value: Tensor) -> Tensor:
         """Return the quantile at the probability ``value``: Newton's method from the panel that holds it."""

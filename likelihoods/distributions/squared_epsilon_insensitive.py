@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints
 
-from likelihoods.distributions.base import Univariate, Value, promote, register_kl
-from likelihoods.special import LOG_2, log_ndtr, symmetric_log_cdf
+from likelihoods.distributions.base import Value, promote, register_kl
+from likelihoods.distributions.tails import Symmetric
+from likelihoods.special import LOG_2, log_ndtr
 
 ROOT_2 = math.sqrt(2.0)
 ROOT_PI = math.sqrt(math.pi)
 HALF_ROOT_PI = 0.5 * ROOT_PI
 
 
-class SquaredEpsilonInsensitive(Univariate, TorchDistribution):
+class SquaredEpsilonInsensitive(Symmetric, TorchDistribution):
     r"""The law with density exp(-max(\|z\| - epsilon, 0)²) / (scale (2 epsilon + √π)), z = (y - loc) / scale.
 
     It is uniform on \|z\| ≤ epsilon with probability 2 epsilon / (2 epsilon + √π), and beyond falls as a normal law with
@@ -42,8 +42,6 @@ class SquaredEpsilonInsensitive(Univariate, TorchDistribution):
         "scale": constraints.positive,
         "epsilon": constraints.nonnegative,
     }
-    support = constraints.real
-    has_rsample = True
 
     def __init__(
         self, loc: Value = 0.0, scale: Value = 1.0, epsilon: Value = 0.1, *, validate_args: bool | None = None
@@ -64,29 +62,11 @@ class SquaredEpsilonInsensitive(Univariate, TorchDistribution):
 
     # Distribution function
 
-    def cdf(self, value: Tensor) -> Tensor:
-        """Return P(Y <= value)."""
-        return self.log_cdf(value).exp()
-
-    def log_cdf(self, value: Tensor) -> Tensor:
-        """Return log P(Y <= value)."""
-        return symmetric_log_cdf((value - self.loc) / self.scale, self._log_tail)
-
-    def log_sf(self, value: Tensor) -> Tensor:
-        """Return log P(Y > value)."""
-        return symmetric_log_cdf((self.loc - value) / self.scale, self._log_tail)
-
     def _log_tail(self, z: Tensor) -> Tensor:
         """Return log P((Y - loc)/scale > z) for z >= 0: the flat part beyond z, or else the normal tail; one factor is 1."""
         short = (self.epsilon - z).clamp(min=0.0)
         excess = z - self.epsilon + short
         return torch.log(HALF_ROOT_PI + short) + (LOG_2 + log_ndtr(-ROOT_2 * excess)) - self._log_total()
-
-    def icdf(self, value: Tensor) -> Tensor:
-        """Return the quantile at the probability ``value``."""
-        below = value <= 0.5
-        distance = self._tail_quantile(torch.where(below, value, 1.0 - value))
-        return self.loc + self.scale * torch.where(below, -distance, distance)
 
     def _tail_quantile(self, tail: Tensor) -> Tensor:
         """Return the z >= 0 with P((Y - loc)/scale > z) = tail <= 1/2."""
@@ -96,11 +76,6 @@ class SquaredEpsilonInsensitive(Univariate, TorchDistribution):
         return torch.where(flat, (self.epsilon + HALF_ROOT_PI) - mass, self.epsilon + normal)
 
     # Moments
-
-    @property
-    def mean(self) -> Tensor:
-        """The mean."""
-        return self._full(self.loc)
 
     @property
     def variance(self) -> Tensor:
@@ -114,28 +89,9 @@ class SquaredEpsilonInsensitive(Univariate, TorchDistribution):
         flat = 2.0 * epsilon / total
         return epsilon * epsilon * (flat / 3.0 + ROOT_PI / total) + (flat + HALF_ROOT_PI / total)
 
-    @property
-    def mode(self) -> Tensor:
-        """The middle of the flat part."""
-        return self._full(self.loc)
-
     def entropy(self) -> Tensor:
         """Return the entropy in nats."""
         return self._full(self.scale.log() + self._log_total() + HALF_ROOT_PI / (2.0 * self.epsilon + ROOT_PI))
-
-    # Sampling
-
-    def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:
-        """Return samples, differentiable in the parameters: quantiles at random probabilities."""
-        shape = self._extended_shape(sample_shape)
-        tail = torch.empty(shape, dtype=self.loc.dtype, device=self.loc.device).exponential_().add_(LOG_2).neg_().exp_()
-        sign = 1.0 - 2.0 * torch.empty_like(tail).bernoulli_()
-        return self.loc + self.scale * sign * self._tail_quantile(tail)
-
-    def sample(self, sample_shape: Any = torch.Size()) -> Tensor:
-        """Return samples."""
-        with torch.no_grad():
-            return self.rsample(sample_shape)
 
 
 # Divergences

@@ -11,17 +11,18 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import Distribution
 
-from likelihoods.distributions.base import Univariate, Value, between, both_tails, derived, floating, implicit, quantile
+from likelihoods.distributions.base import Value, between, both_tails, derived, floating, implicit, quantile
 from likelihoods.distributions.foreign import univariate
 from likelihoods.distributions.integration import integral
 from likelihoods.distributions.inversion import newton, smallest
 from likelihoods.distributions.supports import Window, expectation, listed, search, spacing, table
+from likelihoods.distributions.tails import BothTails
 
 ROUNDS = 30  # how often a sample outside the window is drawn again before it is computed
 POLISH = 2  # steps of Newton's method on the window's own tails, where it is too narrow for the base's
 
 
-class Truncated(Univariate, TorchDistribution):
+class Truncated(BothTails, TorchDistribution):
     """The law of Y given that it lies in a window: given low < Y <= high, its chances divided by P(low < Y <= high).
 
     For a density the ends make no difference, and both belong to the support. For counts (and at an atom) low is left out:
@@ -132,18 +133,6 @@ class Truncated(Univariate, TorchDistribution):
         return torch.where(inside, found, torch.where(value.isnan(), torch.nan, -torch.inf))
 
     # Distribution function
-
-    def cdf(self, value: Tensor) -> Tensor:
-        """Return P(Y <= value)."""
-        return self.log_tails(value)[0].exp()
-
-    def log_cdf(self, value: Tensor) -> Tensor:
-        """Return log P(Y <= value)."""
-        return self.log_tails(value)[0]
-
-    def log_sf(self, value: Tensor) -> Tensor:
-        """Return log P(Y > value)."""
-        return self.log_tails(value)[1]
 
     def log_tails(self, value: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``log_cdf`` and ``log_sf``."""

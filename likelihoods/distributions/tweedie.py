@@ -12,7 +12,6 @@ from torch.distributions import constraints
 
 from likelihoods.distributions.base import (
     STORED,
-    Univariate,
     Value,
     at_ends,
     between,
@@ -23,6 +22,7 @@ from likelihoods.distributions.base import (
     register_kl,
 )
 from likelihoods.distributions.inversion import invert
+from likelihoods.distributions.tails import BothTails
 from likelihoods.incomplete import log_gammainc
 from likelihoods.special import NEAR, analytic, log1mexp, near_log1pmx, stirling, stirling_slope
 
@@ -35,7 +35,7 @@ GRID, FURTHEST = 401, 9.0  # points, and their reach, for entropy and mode
 ROWS = 1 << 13  # values for which the terms are held in memory at a time
 
 
-class Tweedie(Univariate, TorchDistribution):
+class Tweedie(BothTails, TorchDistribution):
     r"""The Tweedie law of total claims, total rain and the like: 0 with positive probability, else a density.
 
     It is the law of a Poisson(λ) number of Gamma(α, 1/γ) amounts, λ = mean^(2-power) / (dispersion · (2 - power)),
@@ -91,18 +91,6 @@ class Tweedie(Univariate, TorchDistribution):
         return torch.where(value == 0, -self._parts()[0], density + log_positive(value))
 
     # Distribution function
-
-    def cdf(self, value: Tensor) -> Tensor:
-        """Return P(Y <= value)."""
-        return self.log_cdf(value).exp()
-
-    def log_cdf(self, value: Tensor) -> Tensor:
-        """Return log P(Y <= value)."""
-        return self.log_tails(value)[0]
-
-    def log_sf(self, value: Tensor) -> Tensor:
-        """Return log P(Y > value)."""
-        return self.log_tails(value)[1]
 
     def log_tails(self, value: Tensor) -> tuple[Tensor, Tensor]:
         """Return log_cdf and log_sf, which cost no more together than one of them."""

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from likelihoods.bessel import log_i0e, resultant_gap
-from likelihoods.distributions.base import Univariate, Value, at_ends, between, floating, implicit, promote, register_kl
+from likelihoods.distributions.base import Value, at_ends, between, floating, implicit, promote, register_kl
 from likelihoods.distributions.inversion import invert
+from likelihoods.distributions.tails import BothTails
 from likelihoods.special import log1mexp
 
 LOG_2PI = math.log(2.0 * math.pi)
@@ -20,7 +21,7 @@ NODES, WEIGHTS = (tuple(x.tolist()) for x in np.polynomial.legendre.leggauss(40)
 REACH = 120.0  # a tail's density is summed to where it has fallen by exp(-40) to exp(-120)
 
 
-class VonMises(Univariate, pyro.distributions.VonMises):  # type: ignore[misc]  # Pyro makes this class on import
+class VonMises(BothTails, pyro.distributions.VonMises):  # type: ignore[misc]  # Pyro makes this class on import
     r"""The von Mises law on the circle, with density exp(concentration · cos(y - loc)) / (2π I0(concentration)).
 
     Values are angles: ``log_prob``, ``cdf`` and the like read every real y modulo 2π. The circle is cut open opposite to
@@ -70,20 +71,11 @@ class VonMises(Univariate, pyro.distributions.VonMises):  # type: ignore[misc]  
         turns = torch.where(near, 0.0, torch.round(deviation / (2.0 * math.pi))).detach()
         return (deviation - turns * (2.0 * math.pi)).clamp(-pi, pi)
 
-    def cdf(self, value: Tensor) -> Tensor:
-        """Return the probability of the arc from loc - π to y; 0 at -inf and 1 at inf."""
-        return self.log_tails(value)[0].exp()
-
-    def log_cdf(self, value: Tensor) -> Tensor:
-        """Return log cdf."""
-        return self.log_tails(value)[0]
-
-    def log_sf(self, value: Tensor) -> Tensor:
-        """Return log(1 - cdf)."""
-        return self.log_tails(value)[1]
-
     def log_tails(self, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Return log_cdf and log_sf: the smaller one is an integral, the other follows from it."""
+        """Return log_cdf and log_sf of the arc from loc - π to y, which is empty at y = -inf and the whole circle at inf.
+
+        The smaller one is an integral, the other follows from it.
+        """
         value = floating(value, self.loc)
         deviation = self._deviation(between(value, -torch.inf, torch.inf, self.loc.detach()))
         pi = _pi(deviation)[0]
