@@ -24,9 +24,8 @@ from likelihoods.distributions.base import (
     register_kl,
 )
 from likelihoods.distributions.normal import Normal
-from likelihoods.special import log_ndtr
+from likelihoods.special import LOG_2, log_ndtr
 
-LOG_2 = math.log(2.0)
 ROOT_2, ROOT_HALF = math.sqrt(2.0), math.sqrt(0.5)
 HALF_LOG_2_BY_PI = 0.5 * math.log(2.0 / math.pi)
 

@@ -12,9 +12,8 @@ from torch.distributions import constraints
 
 from likelihoods.distributions.base import Value, promote, register_kl
 from likelihoods.distributions.tails import Symmetric
-from likelihoods.special import LOG_2
+from likelihoods.special import HALF_LOG_2PI, LOG_2
 
-HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 ROOT_HALF = math.sqrt(0.5)
 ROOT_HALF_PI = math.sqrt(0.5 * math.pi)
 ROOT_2PI = math.sqrt(2.0 * math.pi)

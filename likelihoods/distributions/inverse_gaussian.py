@@ -24,11 +24,9 @@ from likelihoods.distributions.base import (
 )
 from likelihoods.distributions.inversion import invert
 from likelihoods.distributions.tails import BothTails
-from likelihoods.special import e1_scaled, polynomial
+from likelihoods.special import HALF_LOG_2PI, LOG_2, e1_scaled, polynomial
 
-HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 ROOT_HALF = math.sqrt(0.5)
-LOG_2 = math.log(2.0)
 NODES, WEIGHTS = (tuple(x.tolist()) for x in np.polynomial.legendre.leggauss(8))
 FAR = 30.0  # from here on the slope of erfcx is taken from its asymptotic series
 ERFCX_SLOPE = tuple((-1.0) ** k * math.prod(range(1, 2 * k + 2, 2)) / 2.0**k for k in range(9))

@@ -20,8 +20,8 @@ from likelihoods.distributions.base import (
     promote,
     register_kl,
 )
-from likelihoods.distributions.normal import HALF_LOG_2PI, Normal
-from likelihoods.special import log_ndtr
+from likelihoods.distributions.normal import Normal
+from likelihoods.special import HALF_LOG_2PI, log_ndtr
 
 
 class LogNormal(Univariate, pyro.distributions.LogNormal):

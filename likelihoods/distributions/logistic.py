@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
 from likelihoods.distributions.base import Univariate, Value, promote, register_kl
-from likelihoods.distributions.normal import HALF_LOG_2PI, Normal
+from likelihoods.distributions.normal import Normal
+from likelihoods.special import HALF_LOG_2PI
 
 VARIANCE = math.pi**2 / 3.0
 

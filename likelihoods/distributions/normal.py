@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from likelihoods.distributions.base import Univariate, Value, promote
-from likelihoods.special import log_ndtr
+from likelihoods.special import HALF_LOG_2PI, log_ndtr
 
-HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 ROOT_HALF = math.sqrt(0.5)
 
 

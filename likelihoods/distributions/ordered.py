@@ -13,9 +13,8 @@ from torch.nn.functional import logsigmoid
 
 from likelihoods.distributions.base import Value, derived, promote
 from likelihoods.distributions.index import Index, pick
-from likelihoods.special import log1mexp, log1mexpexp, log_ndtr, polynomial
+from likelihoods.special import HALF_LOG_2PI, log1mexp, log1mexpexp, log_ndtr, polynomial
 
-HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 NARROW = 0.1  # width·max(1, |middle|) of a cell below which its normal mass is a series about the middle
 
 

@@ -24,9 +24,8 @@ from likelihoods.distributions.base import (
 from likelihoods.distributions.inversion import invert
 from likelihoods.distributions.tails import BothTails
 from likelihoods.incomplete import log_gammainc
-from likelihoods.special import NEAR, analytic, log1mexp, near_log1pmx, stirling, stirling_slope
+from likelihoods.special import LOG_2, NEAR, analytic, log1mexp, near_log1pmx, stirling, stirling_slope
 
-LOG_2 = math.log(2.0)
 LOG_2PI = math.log(2.0 * math.pi)
 DENSITY_TERMS, CDF_TERMS = 96, 128
 MANY = 20.0  # amounts expected, from which on zeros and small totals are rare
