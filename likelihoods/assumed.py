@@ -12,7 +12,9 @@ from torch import Tensor
 from torch.distributions import biject_to, constraints
 
 from likelihoods.catalog import find, register
-from likelihoods.distributions.numeric import Improper, Numeric, check_interval
+from likelihoods.distributions.line import Line
+from likelihoods.distributions.numeric import Numeric
+from likelihoods.distributions.panels import Improper
 from likelihoods.energy import Energy, Unnormalised
 from likelihoods.functionals import Functional
 from likelihoods.likelihood import Likelihood
@@ -133,7 +135,7 @@ def from_loss(
     tensor([0.5000, 0.5000])
     """
     if labels is None:
-        check_interval(support)
+        Line.of(support)  # says so at once if it is no interval
     called = name or _name(loss)
     sentence = assumption or f"The target has a density in proportion to exp(-{called}(f, y))."
     support_given = support

@@ -12,7 +12,7 @@ from torch.distributions import constraints
 from likelihoods.assumed import Assumed
 from likelihoods.catalog import find
 from likelihoods.distributions import AsymmetricLaplace, AsymmetricNormal, Laplace, Normal
-from likelihoods.distributions.numeric import Improper
+from likelihoods.distributions.panels import Improper
 from likelihoods.likelihood import Family, Likelihood
 from likelihoods.losses import Loss
 from likelihoods.registry import Entry

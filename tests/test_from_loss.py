@@ -12,7 +12,8 @@ from torch.distributions import constraints
 
 import likelihoods as lk
 from likelihoods import distributions as D
-from likelihoods.distributions.numeric import Improper, Numeric
+from likelihoods.distributions.numeric import Numeric
+from likelihoods.distributions.panels import Improper
 
 F = torch.nn.functional
 DOUBLE = torch.float64

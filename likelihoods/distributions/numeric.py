@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
-from torch.distributions import Distribution, constraints
+from torch.distributions import constraints
 
 from likelihoods.distributions import panels
 from likelihoods.distributions.base import Value, floating, implicit, promote, quantile
-from likelihoods.distributions.panels import Improper
+from likelihoods.distributions.line import Line
 from likelihoods.distributions.tails import BothTails
+from likelihoods.special import log_add_exp
 
-REACH = {"real": 700.0, "half": 700.0, "interval": 36.0}  # of the line: exp overflows at 709, and 1 - 1e-16 is 1
 ROUNDS = 48  # halvings for each prediction, where the normaliser depends on it
 ONCE = 600  # halvings, where it does not
 STEP = 1e-4  # on the line
@@ -72,7 +72,7 @@ class Numeric(BothTails, TorchDistribution):
     ) -> None:
         self.loc, self.temperature, self.scale = promote(loc, temperature, scale)
         self.energy, self.location, self._support = energy, location, support
-        self._line = _Line.of(support)
+        self._line = Line.of(support)
         self._settle(validate_args)
         self.edges = self._panels() if edges is None else edges
 
@@ -83,12 +83,8 @@ class Numeric(BothTails, TorchDistribution):
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Numeric:
         """Return the distribution with its parameters expanded to ``batch_shape``."""
-        new: Numeric = self._get_checked_instance(Numeric, _instance)
+        new = super().expand(batch_shape, _instance)
         new.energy, new.location, new._support, new._line = self.energy, self.location, self._support, self._line
-        for name in self.arg_constraints:
-            new.__dict__[name] = getattr(self, name).expand(batch_shape)
-        Distribution.__init__(new, torch.Size(batch_shape), validate_args=False)
-        new._validate_args = self._validate_args
         new.edges = self.edges if self.location else new._panels()
         return new
 
@@ -99,7 +95,7 @@ class Numeric(BothTails, TorchDistribution):
         with torch.no_grad():
             loc, heat = self._parameters()
             if self.location:  # kinks do not move with the temperature, and the tails are widest at the highest
-                loc, heat = torch.zeros(1, 1, dtype=torch.float64), heat.amax().reshape(1, 1)
+                loc, heat = heat.new_zeros(1, 1), heat.amax().reshape(1, 1)
 
             def log_density(line: Tensor) -> Tensor:
                 return self._height(line, loc, heat)
@@ -183,8 +179,8 @@ class Numeric(BothTails, TorchDistribution):
             points, log_weight = panels.between(torch.where(some, low, 0.0), torch.where(some, high, 1.0))
             height = self._height(points, loc[..., None], heat[..., None]).nan_to_num(-torch.inf)
             parts.append(torch.where(some, (height + log_weight).logsumexp(-1), -torch.inf))
-        below = _logaddexp(left.gather(-1, panel), parts[0]) - left[:, -1:]
-        above = _logaddexp(right.gather(-1, panel + 1), parts[1]) - left[:, -1:]
+        below = log_add_exp(left.gather(-1, panel), parts[0]) - left[:, -1:]
+        above = log_add_exp(right.gather(-1, panel + 1), parts[1]) - left[:, -1:]
         # beyond the panels the density falls like an exponential, as far as anyone could tell: 745 nats down
         beyond = self._height(far, loc, heat)
         fall = (self._height(far + far.sign() * STEP, loc, heat) - beyond).detach().neg() / STEP
@@ -306,61 +302,3 @@ class Numeric(BothTails, TorchDistribution):
         with torch.no_grad():
             tail = torch.rand(shape, dtype=torch.float64, device=self.loc.device).clamp(1e-300, 1 - 1e-16)
             return self.icdf(tail).to(self.loc.dtype)
-
-
-def check_interval(support: Any) -> None:
-    """Raise ValueError unless the support is an interval of the line."""
-    _Line.of(support)
-
-
-class _Line:
-    """The real line of which a support is the image."""
-
-    def __init__(self, kind: str, low: float, high: float) -> None:
-        self.kind, self.low, self.high, self.reach = kind, low, high, REACH[kind]
-
-    @classmethod
-    def of(cls, support: Any) -> _Line:
-        if support is constraints.real or isinstance(support, type(constraints.real)):
-            return cls("real", -torch.inf, torch.inf)
-        if isinstance(support, constraints.greater_than | constraints.greater_than_eq):
-            return cls("half", float(support.lower_bound), torch.inf)
-        if isinstance(support, constraints.interval | constraints.half_open_interval):
-            return cls("interval", float(support.lower_bound), float(support.upper_bound))
-        raise ValueError(
-            f"The support {support} is no interval; give constraints.real, constraints.positive, constraints.unit_interval, "
-            f"constraints.greater_than(low) or constraints.interval(low, high); for finitely many targets, labels=(...)."
-        )
-
-    def inner(self) -> float:
-        """Return a point of the support."""
-        return {"real": 0.0, "half": self.low + 1.0, "interval": 0.5 * (self.low + self.high)}[self.kind]
-
-    def point(self, line: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the image of the line, and the logarithm of its derivative."""
-        if self.kind == "real":
-            size = line.abs()
-            return line.sinh(), size + torch.log1p((-2.0 * size).exp()) - 0.6931471805599453
-        if self.kind == "half":
-            return self.low + line.exp(), line
-        width = self.high - self.low
-        slope = torch.nn.functional.logsigmoid(line) + torch.nn.functional.logsigmoid(-line)
-        return self.low + width * line.sigmoid(), slope + torch.tensor(width, dtype=line.dtype).log()
-
-    def place(self, point: Tensor) -> Tensor:
-        """Return where on the line a point is; some number where it is outside the support."""
-        if self.kind == "real":
-            return point.clamp(-1e300, 1e300).asinh()
-        if self.kind == "half":
-            return torch.where(point > self.low, point - self.low, 1.0).clamp(1e-300, 1e300).log()
-        inside = (point > self.low) & (point < self.high)
-        return torch.where(inside, (point - self.low) / (self.high - self.low), 0.5).logit()
-
-
-def _logaddexp(a: Tensor, b: Tensor) -> Tensor:
-    """Return log(exp a + exp b) with no NaN in the gradient where both are -inf."""
-    none = (a == -torch.inf) & (b == -torch.inf)
-    return torch.where(none, -torch.inf, torch.logaddexp(a.masked_fill(none, 0.0), b))
-
-
-__all__ = ["Improper", "Numeric", "check_interval"]
