@@ -1,9 +1,9 @@
 """Log-gamma functions in float64 for laws in lower precision: plain formulas, whose rounding float32 does not see.
 
 Differences of lgamma lose digits at large arguments. The stable forms of ``special`` keep them at some cost; where the
-result is rounded to float32 anyway, the plain sum in float64 is quicker and as good. Arguments here are float64, and results
-are good to about 1e-9. Large tensors are worked through in blocks that stay in the cache, in place: the passes of a formula
-then cost arithmetic, not memory.
+result is rounded to float32 anyway, the plain sum in float64 is quicker and as good. Arguments are float64 where nothing
+else is said, and results are good to about 1e-9. Large tensors are worked through in blocks that stay in the cache, in
+place: the passes of a formula then cost arithmetic, not memory.
 """
 
 from __future__ import annotations
@@ -28,13 +28,34 @@ def is_wide(x: Tensor) -> bool:
     return x.dtype == torch.float64
 
 
-def in_blocks(function: Callable[..., Tensor], *arguments: Tensor) -> Tensor:
-    """Return an elementwise function of arguments of one shape, a block at a time."""
+def by_blocks(formula: Callable[..., Tensor], *arguments: Tensor) -> Tensor:
+    """Return an elementwise formula of large tensors, with its graph, a block that stays in the cache at a time.
+
+    Single numbers among the arguments go into every block; other shapes that differ are left as they are.
+
+    >>> by_blocks(torch.add, torch.arange(100_000.0), torch.tensor(1.0)).sum()
+    tensor(5.0000e+09)
+    """
+    long = [x for x in arguments if x.numel() != 1]
+    if not long or long[0].numel() <= 2 * BLOCK or any(x.shape != long[0].shape for x in long):
+        return formula(*arguments)
+    count = -(-long[0].numel() // BLOCK)
+    parts = ((x,) * count if x.numel() == 1 else x.reshape(-1).split(BLOCK) for x in arguments)
+    return torch.cat([formula(*part).reshape(-1) for part in zip(*parts, strict=True)]).reshape(long[0].shape)
+
+
+def by_rows(formula: Callable[..., Tensor], *arguments: Tensor) -> Tensor:
+    """Return a formula of the last axis of large tensors, with its graph, as many rows as stay in the cache at a time.
+
+    >>> by_rows(lambda x: x.sum(-1), torch.ones(20_000, 5)).shape
+    torch.Size([20000])
+    """
     shape = arguments[0].shape
-    if arguments[0].numel() <= 2 * BLOCK:
-        return function(*arguments)
-    blocks = zip(*(argument.reshape(-1).split(BLOCK) for argument in arguments), strict=True)
-    return torch.cat([function(*block) for block in blocks]).reshape(shape)
+    if arguments[0].numel() <= 2 * BLOCK or any(x.shape != shape for x in arguments):
+        return formula(*arguments)
+    rows = max(1, BLOCK // shape[-1])
+    parts = (x.reshape(-1, shape[-1]).split(rows) for x in arguments)
+    return torch.cat([formula(*part) for part in zip(*parts, strict=True)]).reshape(shape[:-1])
 
 
 def _series(square: Tensor, coefficients: Sequence[float]) -> Tensor:
@@ -71,11 +92,11 @@ def digamma_block(x: Tensor) -> Tensor:
 
 
 def _digamma(x: Tensor) -> Tensor:
-    return in_blocks(digamma_block, x)
+    return by_blocks(digamma_block, x)
 
 
 _digamma_ = analytic(_digamma, lambda x: torch.polygamma(1, x))
-_lgamma_ = analytic(lambda x: in_blocks(lgamma_block, x), _digamma_)
+_lgamma_ = analytic(lambda x: by_blocks(lgamma_block, x), _digamma_)
 
 
 def lgamma(x: Tensor) -> Tensor:
@@ -87,16 +108,43 @@ def lgamma(x: Tensor) -> Tensor:
     return torch.lgamma(x) if x.numel() < FEW else _lgamma_(x)
 
 
-_log_factorial_ = analytic(lambda x: in_blocks(factorial_block, x), lambda x: _digamma_(x + 1.0))
+_log_factorial_ = analytic(lambda x: by_blocks(factorial_block, x), lambda x: _digamma_(x + 1.0))
 
 
-def log_factorial(x: Tensor) -> Tensor:
-    """Return the logarithm of Γ(x + 1), x >= 0, which large tensors have sooner than that of Γ(x).
+def log_factorial(x: Tensor, like: Tensor) -> Tensor:
+    """Return lgamma(x + 1) of float64 numbers for a result in the dtype of ``like``.
 
-    >>> log_factorial(torch.tensor(4.0, dtype=torch.float64))
+    >>> log_factorial(torch.tensor(4.0, dtype=torch.float64), torch.tensor(1.0))
     tensor(3.1781, dtype=torch.float64)
     """
-    return torch.lgamma(x + 1.0) if x.numel() < FEW else _log_factorial_(x)
+    if is_wide(like) or x.numel() < FEW:
+        return torch.lgamma(x + 1.0)
+    return _log_factorial_(x) if x.requires_grad else factorial_block(x)
+
+
+def power_block(x: Tensor, y: Tensor, a: Tensor) -> Tensor:
+    """Return log(x^a / (Γ(a)·y)) without a graph, from float64 numbers for a result in float32: two logarithms in all.
+
+    >>> power_block(*(torch.tensor(number, dtype=torch.float64) for number in (2.0, 2.0, 3.0)))
+    tensor(0.6931, dtype=torch.float64)
+    """
+    r = (a + 1.0).reciprocal_()
+    rest = (a / y).square_().mul_(r).log_().mul_(0.5).add_(a).sub_(HALF_LOG_2PI - 1.0)
+    rest.sub_(polynomial(r, FITTED).mul_(r))  # Stirling's series of lgamma(a + 1), as in ``factorial_block``
+    return torch.addcmul(rest, a, (r * x).log_())
+
+
+def log_factorial_of(counts: Tensor) -> Tensor:
+    """Return lgamma(count + 1) of moderate counts on the CPU, in float64, without a slope: for many of them from a table.
+
+    >>> log_factorial_of(torch.tensor([4.0]))
+    tensor([3.1781], dtype=torch.float64)
+    """
+    if counts.numel() < FEW:
+        return torch.lgamma(counts.double() + 1.0)
+    top = int(counts.max())
+    table = torch.lgamma(torch.arange(1.0, top + 2.0, dtype=torch.float64))
+    return torch.index_select(table, 0, counts.reshape(-1).int()).reshape(counts.shape)
 
 
 def rise_block(x: Tensor, step: Tensor) -> Tensor:
@@ -130,11 +178,11 @@ def rise_slope_block(x: Tensor, step: Tensor) -> Tensor:
 
 
 def _rise(x: Tensor, step: Tensor) -> Tensor:
-    return in_blocks(rise_block, *torch.broadcast_tensors(x, step))
+    return by_blocks(rise_block, *torch.broadcast_tensors(x, step))
 
 
 def _rise_slope(x: Tensor, step: Tensor) -> Tensor:
-    return in_blocks(rise_slope_block, *torch.broadcast_tensors(x, step))
+    return by_blocks(rise_slope_block, *torch.broadcast_tensors(x, step))
 
 
 _rise_slope_ = analytic(_rise_slope, lambda x, step: torch.polygamma(1, x + step) - torch.polygamma(1, x), None)

@@ -21,10 +21,11 @@ from likelihoods.distributions.base import (
     quantile,
     register_kl,
 )
-from likelihoods.distributions.looks import by_blocks, in_sight, log_factorial, moderate, within
+from likelihoods.distributions.looks import in_sight, moderate, within
 from likelihoods.distributions.tails import BothTails
 from likelihoods.incomplete import betaincinv, binary_deviance, log_betainc, smooth_log_ratio
 from likelihoods.special import HALF_LOG_2PI, analytic, log1pmx, stirling, stirling_slope
+from likelihoods.wide import by_blocks, log_factorial
 
 
 def _log_density(value: Tensor, a: Tensor, b: Tensor, t: Tensor) -> Tensor:

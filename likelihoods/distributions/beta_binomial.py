@@ -14,9 +14,10 @@ from likelihoods.distributions.base import Value, choose, derived, promote, regi
 from likelihoods.distributions.beta import Beta
 from likelihoods.distributions.binomial import ways
 from likelihoods.distributions.counts import Count
-from likelihoods.distributions.looks import by_blocks, counts, in_sight, log_factorial, moderate
+from likelihoods.distributions.looks import counts, in_sight, moderate
 from likelihoods.incomplete import binary_deviance, smooth_log_ratio
 from likelihoods.special import HALF_LOG_2PI, analytic, log1mexp, stirling, stirling_slope
+from likelihoods.wide import by_blocks, log_factorial
 
 NONE = 1e-20  # stands for a count of nought where a count is multiplied by its logarithm
 

@@ -12,9 +12,10 @@ from torch.nn.functional import logsigmoid
 
 from likelihoods.distributions.base import Value, choose, derived, promote, register_kl
 from likelihoods.distributions.counts import Count, chances, kl_of_trial
-from likelihoods.distributions.looks import by_blocks, counts, in_sight, log_factorial_of, within
+from likelihoods.distributions.looks import counts, in_sight, within
 from likelihoods.incomplete import binary_deviance, log_betainc
 from likelihoods.special import HALF_LOG_2PI, analytic, stirling
+from likelihoods.wide import by_blocks, log_factorial_of
 
 
 def log_choose(total: Tensor, count: Tensor) -> Tensor:

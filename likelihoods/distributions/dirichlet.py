@@ -9,19 +9,19 @@ from torch.distributions import constraints, kl_divergence
 
 from likelihoods.distributions.base import Parametric, Value, floating, promote, register_kl
 from likelihoods.distributions.gamma import Gamma, by_rate
-from likelihoods.distributions.looks import (
-    ORDINARY,
+from likelihoods.distributions.looks import ORDINARY, in_sight, limit, moderate, within
+from likelihoods.special import analytic
+from likelihoods.wide import (
+    FEW,
     by_blocks,
     by_rows,
-    in_sight,
-    limit,
+    digamma_block,
+    is_wide,
+    lgamma,
+    lgamma_block,
     log_factorial,
-    moderate,
     power_block,
-    within,
 )
-from likelihoods.special import analytic
-from likelihoods.wide import FEW, digamma_block, in_blocks, is_wide, lgamma, lgamma_block
 
 WHOLE = 1.0 - 1e-6, 1.0 + 1e-6  # sums that torch's simplex takes for 1
 HUGE = 1e300  # stands for -log 0: times 0 it is 0, and any power of 0 comes out infinite
@@ -38,12 +38,12 @@ def _part_block(value: Tensor, a: Tensor) -> Tensor:
 
 
 _slope_ = analytic(
-    lambda value, a: in_blocks(lambda y, b: _cut_log(y).sub_(digamma_block(b.double())), value, a),
+    lambda value, a: by_blocks(lambda y, b: _cut_log(y).sub_(digamma_block(b.double())), value, a),
     lambda value, a: value.reciprocal(),
     lambda value, a: -torch.polygamma(1, a),
 )
 _part_ = analytic(
-    lambda value, a: in_blocks(_part_block, value, a), lambda value, a: (a - 1.0) / value, _slope_
+    lambda value, a: by_blocks(_part_block, value, a), lambda value, a: (a - 1.0) / value, _slope_
 )  # of y^(a - 1) / Γ(a), for tensors of one shape
 
 

@@ -21,20 +21,22 @@ from likelihoods.distributions.base import (
 )
 from likelihoods.distributions.beta_binomial import BetaBinomial
 from likelihoods.distributions.dirichlet import Dirichlet
-from likelihoods.distributions.looks import (
-    by_blocks,
-    counts,
-    in_sight,
-    limit,
-    log_factorial,
-    log_factorial_of,
-    moderate,
-    within,
-)
+from likelihoods.distributions.looks import counts, in_sight, limit, moderate, within
 from likelihoods.distributions.multinomial import Compositions, Multinomial
 from likelihoods.distributions.negative_binomial import mass_by_mean
 from likelihoods.special import analytic
-from likelihoods.wide import FEW, in_blocks, is_wide, lgamma, lgamma_block, lgamma_rise, rise_block, rise_slope_block
+from likelihoods.wide import (
+    FEW,
+    by_blocks,
+    is_wide,
+    lgamma,
+    lgamma_block,
+    lgamma_rise,
+    log_factorial,
+    log_factorial_of,
+    rise_block,
+    rise_slope_block,
+)
 
 
 def _part_block(a: Tensor, count: Tensor) -> Tensor:
@@ -43,12 +45,12 @@ def _part_block(a: Tensor, count: Tensor) -> Tensor:
 
 
 _slope_ = analytic(
-    lambda a, count: in_blocks(lambda b, k: rise_slope_block(b.double(), k.double()), a, count),
+    lambda a, count: by_blocks(lambda b, k: rise_slope_block(b.double(), k.double()), a, count),
     lambda a, count: torch.polygamma(1, a + count) - torch.polygamma(1, a),
     None,
 )
 _part_ = analytic(
-    lambda a, count: in_blocks(_part_block, a, count), _slope_, None
+    lambda a, count: by_blocks(_part_block, a, count), _slope_, None
 )  # of Γ(y + a) / (y! Γ(a)), for tensors of one shape
 
 

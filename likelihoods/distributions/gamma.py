@@ -22,19 +22,11 @@ from likelihoods.distributions.base import (
     quantile,
     register_kl,
 )
-from likelihoods.distributions.looks import (
-    ORDINARY,
-    by_blocks,
-    in_sight,
-    log_factorial,
-    moderate,
-    power_block,
-    within,
-)
+from likelihoods.distributions.looks import ORDINARY, in_sight, moderate, within
 from likelihoods.distributions.tails import BothTails
 from likelihoods.incomplete import gammaincinv, log_gammainc
 from likelihoods.special import HALF_LOG_2PI, NEAR, analytic, log1pmx, near_log1pmx, stirling, stirling_slope
-from likelihoods.wide import FEW, digamma_block, is_wide
+from likelihoods.wide import FEW, by_blocks, digamma_block, is_wide, log_factorial, power_block
 
 
 def log_kernel(concentration: Tensor, ratio: Tensor, excess: Tensor) -> Tensor:

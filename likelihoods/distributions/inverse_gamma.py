@@ -24,10 +24,11 @@ from likelihoods.distributions.base import (
     register_kl,
 )
 from likelihoods.distributions.gamma import Gamma, log_kernel, log_kernel_slope, textbook
-from likelihoods.distributions.looks import ORDINARY, by_blocks, in_sight, moderate, within
+from likelihoods.distributions.looks import ORDINARY, in_sight, moderate, within
 from likelihoods.distributions.tails import BothTails
 from likelihoods.incomplete import gammaincinv, log_gammainc
 from likelihoods.special import HALF_LOG_2PI, analytic, stirling, stirling_slope
+from likelihoods.wide import by_blocks
 
 
 def _log_density(value: Tensor, concentration: Tensor, rate: Tensor) -> Tensor:

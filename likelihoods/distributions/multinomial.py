@@ -14,7 +14,7 @@ from likelihoods.distributions.binomial import Binomial
 from likelihoods.distributions.categorical import Categorical
 from likelihoods.distributions.index import log_softmax
 from likelihoods.special import HALF_LOG_2PI, NEAR, analytic, near_log1pmx, stirling
-from likelihoods.wide import FEW, in_blocks, is_wide, lgamma, lgamma_block
+from likelihoods.wide import FEW, by_blocks, is_wide, lgamma, lgamma_block
 
 
 def _log_part(count: Tensor, mean: Tensor, log_mean: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ def _plain_block(count: Tensor, log_p: Tensor) -> Tensor:
 
 
 _plain_ = analytic(
-    lambda count, log_p: in_blocks(_plain_block, count, log_p), None, lambda count, log_p: count
+    lambda count, log_p: by_blocks(_plain_block, count, log_p), None, lambda count, log_p: count
 )  # p^count / count!, for tensors of one shape
 
 
@@ -137,7 +137,7 @@ class Multinomial(Parametric, pyro.distributions.Multinomial):
         else:
             parts = count.double() * log_p.double().clamp(min=-1e300) - lgamma(count.double() + 1.0)
         with torch.no_grad():  # 0 but for rounding, which counts once a trial; its slope is 0
-            norm = n * in_blocks(lambda x: x.double().exp_(), log_p).sum(-1).log()
+            norm = n * by_blocks(lambda x: x.double().exp_(), log_p).sum(-1).log()
         return (parts.sum(-1) - norm + lgamma(n + 1.0)).to(log_p.dtype)
 
     def _precise(self, count: Tensor) -> Tensor:

@@ -12,19 +12,10 @@ from torch.nn.functional import logsigmoid
 
 from likelihoods.distributions.base import Value, choose, derived, promote, register_kl
 from likelihoods.distributions.counts import Count, chances
-from likelihoods.distributions.looks import (
-    ORDINARY,
-    by_blocks,
-    counts,
-    in_sight,
-    limit,
-    log_factorial,
-    log_factorial_of,
-    moderate,
-    within,
-)
+from likelihoods.distributions.looks import ORDINARY, counts, in_sight, limit, moderate, within
 from likelihoods.incomplete import binary_deviance, log_betainc, smooth_log_ratio
 from likelihoods.special import HALF_LOG_2PI, NEAR, analytic, log1pmx, stirling, stirling_slope
+from likelihoods.wide import by_blocks, log_factorial, log_factorial_of
 
 POISSON = 1e30  # a total_count beyond this makes no difference to a Poisson law
 

@@ -11,9 +11,10 @@ from torch.distributions import constraints
 
 from likelihoods.distributions.base import Value, promote, register_kl
 from likelihoods.distributions.counts import Count
-from likelihoods.distributions.looks import ORDINARY, by_blocks, counts, in_sight, log_factorial_of, within
+from likelihoods.distributions.looks import ORDINARY, counts, in_sight, within
 from likelihoods.incomplete import log_gammainc
 from likelihoods.special import HALF_LOG_2PI, NEAR, analytic, log1pmx, near_log1pmx, stirling
+from likelihoods.wide import by_blocks, log_factorial_of
 
 
 def _log_mass(count: Tensor, rate: Tensor) -> Tensor:

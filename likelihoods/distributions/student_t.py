@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from likelihoods.distributions.base import Univariate, Value, at_ends, between, floating, implicit, promote, quantile
-from likelihoods.distributions.looks import ORDINARY, by_blocks, in_sight, log_factorial, moderate, within
+from likelihoods.distributions.looks import ORDINARY, in_sight, moderate, within
 from likelihoods.incomplete import betaincinv, log_betainc
 from likelihoods.special import HALF_LOG_2PI, LOG_2, NEAR, analytic, half_step, half_step_slope, log1pmx
+from likelihoods.wide import by_blocks, log_factorial
 
 FINITE = -ORDINARY[1], ORDINARY[1]  # values whose residuals can be squared
 

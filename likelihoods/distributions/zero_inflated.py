@@ -9,9 +9,9 @@ from torch.nn.functional import logsigmoid
 
 from likelihoods.distributions.base import Univariate
 from likelihoods.distributions.gated import Gated
-from likelihoods.distributions.looks import by_blocks, in_sight
+from likelihoods.distributions.looks import in_sight
 from likelihoods.special import analytic, log_add_exp
-from likelihoods.wide import FEW
+from likelihoods.wide import FEW, by_blocks
 
 
 def _gated(zero: Tensor, logits: Tensor, log_base: Tensor) -> Tensor:

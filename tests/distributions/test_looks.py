@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from likelihoods import distributions as D
+from likelihoods import wide
 from likelihoods.distributions import looks
 from tests.distributions.rows import blind
 
@@ -44,7 +45,7 @@ def density(name: str, x: torch.Tensor) -> torch.Tensor:
 def short(monkeypatch) -> list[str]:
     """Return a list that grows by one where a law takes the short formula."""
     taken: list[str] = []
-    original = looks.by_blocks
+    original = wide.by_blocks
 
     def spy(*arguments):
         taken.append("short")
