@@ -9,7 +9,8 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints
 
-from likelihoods.distributions.base import Univariate, Value, open_interval, promote, register_kl
+from likelihoods.distributions.base import Value, open_interval, promote, register_kl
+from likelihoods.distributions.univariate import Univariate
 from likelihoods.special import log1mexp
 
 

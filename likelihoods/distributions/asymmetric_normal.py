@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.distributions import constraints
 from torch.special import ndtr, ndtri
 
-from likelihoods.distributions.base import Univariate, Value, open_interval, promote, register_kl
+from likelihoods.distributions.base import Value, open_interval, promote, register_kl
+from likelihoods.distributions.univariate import Univariate
 from likelihoods.special import LOG_2, log1mexp, log_ndtr
 
 LOG_HALF_ROOT_PI = 0.5 * math.log(math.pi) - LOG_2

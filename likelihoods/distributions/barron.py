@@ -16,7 +16,8 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints
 
-from likelihoods.distributions.base import Univariate, Value, between, implicit, promote, quantile
+from likelihoods.distributions.base import Value, between, promote, quantile
+from likelihoods.distributions.univariate import Univariate, implicit
 from likelihoods.removable import expm1_ratio, log1p_by
 from likelihoods.special import LOG_2, log1mexp, log1p_square, symmetric_log_cdf
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.distributions import constraints
 from torch.nn.functional import logsigmoid
 
-from likelihoods.distributions.base import Univariate, Value, derived, floating, promote, register_kl
+from likelihoods.distributions.base import Value, derived, floating, promote, register_kl
+from likelihoods.distributions.univariate import Univariate
 
 
 class Bernoulli(Univariate, pyro.distributions.Bernoulli):  # type: ignore[misc]  # Pyro makes this class on import

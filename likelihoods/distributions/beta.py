@@ -16,13 +16,13 @@ from likelihoods.distributions.base import (
     choose,
     derived,
     floating,
-    implicit,
     promote,
     quantile,
     register_kl,
 )
 from likelihoods.distributions.looks import in_sight, moderate, within
 from likelihoods.distributions.tails import BothTails
+from likelihoods.distributions.univariate import implicit
 from likelihoods.incomplete import betaincinv, binary_deviance, log_betainc, smooth_log_ratio
 from likelihoods.special import HALF_LOG_2PI, analytic, log1pmx, stirling, stirling_slope
 from likelihoods.wide import by_blocks, log_factorial

@@ -15,8 +15,9 @@ from likelihoods.distributions.beta import Beta
 from likelihoods.distributions.binomial import ways
 from likelihoods.distributions.counts import Count
 from likelihoods.distributions.looks import counts, in_sight, moderate
+from likelihoods.distributions.tails import both_tails
 from likelihoods.incomplete import binary_deviance, smooth_log_ratio
-from likelihoods.special import HALF_LOG_2PI, analytic, log1mexp, stirling, stirling_slope
+from likelihoods.special import HALF_LOG_2PI, analytic, stirling, stirling_slope
 from likelihoods.wide import by_blocks, log_factorial
 
 NONE = 1e-20  # stands for a count of nought where a count is multiplied by its logarithm
@@ -186,11 +187,7 @@ class BetaBinomial(Count, pyro.distributions.BetaBinomial):
         shift = [1] * (len(shape) - len(self._batch_shape))
         wide = (tail.view(len(tail), *shift, *tail.shape[1:]).expand(-1, *shape) for tail in tails)
         below, above = (tail.gather(0, at).squeeze(0) + (count - count) for tail in wide)
-        left = below < above
-        small = torch.where(left, below, above)
-        large = log1mexp(-torch.where(small == -torch.inf, -1.0, small))
-        large = torch.where(small == -torch.inf, 0.0, large)
-        return torch.where(left, small, large), torch.where(left, large, small)
+        return both_tails(below, above)
 
     # Moments
 

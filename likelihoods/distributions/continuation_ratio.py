@@ -7,8 +7,9 @@ from torch import Tensor
 from torch.distributions import constraints
 from torch.nn.functional import logsigmoid
 
-from likelihoods.distributions.base import Value, both_tails, derived, promote
+from likelihoods.distributions.base import Value, derived, promote
 from likelihoods.distributions.index import Index, pick
+from likelihoods.distributions.tails import both_tails
 
 
 class ContinuationRatio(Index):

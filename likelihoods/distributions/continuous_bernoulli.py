@@ -18,16 +18,16 @@ from likelihoods.distributions.base import (
     choose,
     derived,
     floating,
-    implicit,
     log_indicator,
     open_interval,
     promote,
     quantile,
     register_kl,
 )
-from likelihoods.distributions.tails import BothTails
+from likelihoods.distributions.tails import BothTails, both_tails
+from likelihoods.distributions.univariate import implicit
 from likelihoods.removable import expm1_ratio_log, expm1_ratio_log_curvature, expm1_ratio_log_slope
-from likelihoods.special import LOG_2, log1mexp
+from likelihoods.special import log1mexp
 
 
 class ContinuousBernoulli(BothTails, pyro.distributions.ContinuousBernoulli):  # type: ignore[misc]  # Pyro makes this class on import
@@ -96,10 +96,7 @@ class ContinuousBernoulli(BothTails, pyro.distributions.ContinuousBernoulli):  #
         """Return log_cdf and log_sf: the smaller one from its formula, the larger from the smaller."""
         value = floating(value, self.logits)
         y = between(value, 0.0, 1.0, torch.full_like(value, 0.5))
-        below, above = _log_cdf(y, 1.0 - y, self.logits), _log_cdf(1.0 - y, y, -self.logits)
-        lower = below < -LOG_2
-        rest = log1mexp(-torch.where(lower, below, above))
-        below, above = torch.where(lower, below, rest), torch.where(lower, rest, above)
+        below, above = both_tails(_log_cdf(y, 1.0 - y, self.logits), _log_cdf(1.0 - y, y, -self.logits))
         below = at_ends(below, value, 0.0, 1.0, -torch.inf, 0.0)
         return below, at_ends(above, value, 0.0, 1.0, 0.0, -torch.inf)
 

@@ -11,10 +11,11 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-from likelihoods.distributions.base import Univariate, Value, between, derived, floating, quantile
+from likelihoods.distributions.base import Value, between, derived, floating, quantile
 from likelihoods.distributions.foreign import univariate
 from likelihoods.distributions.supports import NEAR, Lattice, ends, expectation, listed, search, table
 from likelihoods.distributions.truncated import Truncated
+from likelihoods.distributions.univariate import Univariate
 
 
 class Discretized(Univariate, TorchDistribution):

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.distributions import constraints
 from torch.nn.functional import logsigmoid
 
-from likelihoods.distributions.base import Univariate, Value, derived, floating, log_indicator, promote, register_kl
+from likelihoods.distributions.base import Value, derived, floating, log_indicator, promote, register_kl
+from likelihoods.distributions.univariate import Univariate
 from likelihoods.special import log1mexp
 
 ROUNDING = 8.0  # ulps of the largest level by which a value may miss its level

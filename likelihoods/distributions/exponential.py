@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from likelihoods.distributions.base import (
-    Univariate,
     Value,
     at_ends,
     between,
@@ -19,6 +18,7 @@ from likelihoods.distributions.base import (
     quantile,
     register_kl,
 )
+from likelihoods.distributions.univariate import Univariate
 from likelihoods.special import log1mexp, one_minus_exp
 
 

@@ -9,8 +9,9 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import Distribution, TransformedDistribution, constraints
 
-from likelihoods.distributions.base import Univariate, derived, floating
+from likelihoods.distributions.base import derived, floating
 from likelihoods.distributions.supports import support_of
+from likelihoods.distributions.univariate import Univariate
 
 
 class Foreign(Univariate, TorchDistribution):

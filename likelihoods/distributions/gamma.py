@@ -16,7 +16,6 @@ from likelihoods.distributions.base import (
     choose,
     derived,
     floating,
-    implicit,
     log_positive,
     promote,
     quantile,
@@ -24,6 +23,7 @@ from likelihoods.distributions.base import (
 )
 from likelihoods.distributions.looks import ORDINARY, in_sight, moderate, within
 from likelihoods.distributions.tails import BothTails
+from likelihoods.distributions.univariate import implicit
 from likelihoods.incomplete import gammaincinv, log_gammainc
 from likelihoods.special import HALF_LOG_2PI, NEAR, analytic, log1pmx, near_log1pmx, stirling, stirling_slope
 from likelihoods.wide import FEW, by_blocks, digamma_block, is_wide, log_factorial, power_block

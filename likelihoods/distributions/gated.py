@@ -11,20 +11,11 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.nn.functional import logsigmoid
 
-from likelihoods.distributions.base import (
-    Univariate,
-    Value,
-    between,
-    both_tails,
-    derived,
-    floating,
-    on_line,
-    promote,
-    quantile,
-)
+from likelihoods.distributions.base import Value, between, derived, floating, promote, quantile
 from likelihoods.distributions.inversion import smallest
 from likelihoods.distributions.supports import OrZero, on_lattice, support_of
-from likelihoods.distributions.tails import BothTails
+from likelihoods.distributions.tails import BothTails, both_tails
+from likelihoods.distributions.univariate import Univariate, on_line
 from likelihoods.special import log_add_exp
 
 

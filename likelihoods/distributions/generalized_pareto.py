@@ -9,16 +9,8 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
-from likelihoods.distributions.base import (
-    Univariate,
-    Value,
-    at_ends,
-    between,
-    floating,
-    log_indicator,
-    promote,
-    quantile,
-)
+from likelihoods.distributions.base import Value, at_ends, between, floating, log_indicator, promote, quantile
+from likelihoods.distributions.univariate import Univariate
 from likelihoods.removable import expm1_ratio, log1p_by
 from likelihoods.special import log1mexp, one_minus_exp
 

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints, transforms
 
-from likelihoods.distributions.base import Univariate, Value, promote, register_kl
+from likelihoods.distributions.base import Value, promote, register_kl
 from likelihoods.distributions.uniform import Uniform
+from likelihoods.distributions.univariate import Univariate
 from likelihoods.special import EULER, log1mexpexp, safe_exp
 
 VARIANCE = math.pi**2 / 6.0

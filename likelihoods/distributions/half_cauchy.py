@@ -13,7 +13,6 @@ from torch.distributions.transforms import AbsTransform, AffineTransform, Transf
 
 from likelihoods.distributions.base import (
     STORED,
-    Univariate,
     Value,
     at_ends,
     between,
@@ -24,6 +23,7 @@ from likelihoods.distributions.base import (
     register_kl,
 )
 from likelihoods.distributions.cauchy import Cauchy
+from likelihoods.distributions.univariate import Univariate
 
 TWO_BY_PI = 2.0 / math.pi
 

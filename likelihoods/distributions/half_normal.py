@@ -13,7 +13,6 @@ from torch.distributions.transforms import AbsTransform, AffineTransform, Transf
 
 from likelihoods.distributions.base import (
     STORED,
-    Univariate,
     Value,
     at_ends,
     between,
@@ -24,6 +23,7 @@ from likelihoods.distributions.base import (
     register_kl,
 )
 from likelihoods.distributions.normal import Normal
+from likelihoods.distributions.univariate import Univariate
 from likelihoods.special import LOG_2, log_ndtr
 
 ROOT_2, ROOT_HALF = math.sqrt(2.0), math.sqrt(0.5)

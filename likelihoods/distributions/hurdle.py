@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.nn.functional import logsigmoid
 
-from likelihoods.distributions.base import Univariate
 from likelihoods.distributions.gated import Gated
+from likelihoods.distributions.univariate import Univariate
 from likelihoods.special import log1mexp
 
 TRIES = 16  # draws of the base in search of a value other than 0, before its quantile function is asked

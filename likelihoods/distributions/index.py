@@ -9,7 +9,8 @@ import pyro.distributions
 import torch
 from torch import Tensor
 
-from likelihoods.distributions.base import Univariate, floating, log_indicator, register_kl
+from likelihoods.distributions.base import floating, log_indicator, register_kl
+from likelihoods.distributions.univariate import Univariate
 
 NARROW, FEW = 32, 1000  # torch's log_softmax is slow along a short axis, fast along a long one and for a single row
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from likelihoods.distributions.base import Univariate, implicit
+from likelihoods.distributions.univariate import Univariate, implicit
 from likelihoods.special import log1mexp
 
 PANELS = (0.0, 0.1, 0.3, 0.7, 1.5, 3.0, 6.0, 12.0, 24.0, 48.0, 96.0, 192.0, 384.0, 700.0)

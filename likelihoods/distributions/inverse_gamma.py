@@ -17,7 +17,6 @@ from likelihoods.distributions.base import (
     between,
     derived,
     floating,
-    implicit,
     log_positive,
     promote,
     quantile,
@@ -26,6 +25,7 @@ from likelihoods.distributions.base import (
 from likelihoods.distributions.gamma import Gamma, log_kernel, log_kernel_slope, textbook
 from likelihoods.distributions.looks import ORDINARY, in_sight, moderate, within
 from likelihoods.distributions.tails import BothTails
+from likelihoods.distributions.univariate import implicit
 from likelihoods.incomplete import gammaincinv, log_gammainc
 from likelihoods.special import HALF_LOG_2PI, analytic, stirling, stirling_slope
 from likelihoods.wide import by_blocks

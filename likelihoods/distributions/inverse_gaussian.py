@@ -11,19 +11,10 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints
 
-from likelihoods.distributions.base import (
-    STORED,
-    Value,
-    at_ends,
-    between,
-    floating,
-    implicit,
-    log_positive,
-    promote,
-    register_kl,
-)
+from likelihoods.distributions.base import STORED, Value, at_ends, between, floating, log_positive, promote, register_kl
 from likelihoods.distributions.inversion import invert
 from likelihoods.distributions.tails import BothTails
+from likelihoods.distributions.univariate import implicit
 from likelihoods.special import HALF_LOG_2PI, LOG_2, e1_scaled, polynomial
 
 ROOT_HALF = math.sqrt(0.5)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
-from likelihoods.distributions.base import Univariate, between, implicit, quantile
+from likelihoods.distributions.base import between, quantile
+from likelihoods.distributions.univariate import Univariate, implicit
 
 INTEGERS = (type(constraints.nonnegative_integer), constraints.integer_interval, type(constraints.boolean))
 MOST = 200  # more steps than halving takes

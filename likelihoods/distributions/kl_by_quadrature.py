@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from likelihoods.distributions.barron import Barron
-from likelihoods.distributions.base import Univariate, register_kl
+from likelihoods.distributions.base import register_kl
 from likelihoods.distributions.generalized_pareto import GeneralizedPareto
 from likelihoods.distributions.hyperbolic_secant import HyperbolicSecant
 from likelihoods.distributions.integration import NODES, PANELS, WEIGHTS
 from likelihoods.distributions.log_logistic import LogLogistic
 from likelihoods.distributions.logistic import Logistic
 from likelihoods.distributions.student_t import StudentT
+from likelihoods.distributions.univariate import Univariate
 from likelihoods.removable import expm1_ratio, log1p_by
 from likelihoods.special import LOG_2
 

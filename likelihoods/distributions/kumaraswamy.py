@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.distributions.transforms import AffineTransform, PowerTransform, Transform
 
 from likelihoods.distributions.base import (
-    Univariate,
     Value,
     at_ends,
     between,
@@ -22,6 +21,7 @@ from likelihoods.distributions.base import (
     register_kl,
 )
 from likelihoods.distributions.uniform import Uniform
+from likelihoods.distributions.univariate import Univariate
 from likelihoods.special import EULER, lgamma_step, log1mexp, log1mexpexp, one_minus_exp
 
 FAR = 37.0  # from here on log(1 - exp(-x)) is -exp(-x) to the last digit

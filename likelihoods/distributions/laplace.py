@@ -9,7 +9,8 @@ import pyro.distributions
 import torch
 from torch import Tensor
 
-from likelihoods.distributions.base import Univariate, Value, promote
+from likelihoods.distributions.base import Value, promote
+from likelihoods.distributions.univariate import Univariate
 from likelihoods.special import LOG_2, symmetric_log_cdf
 
 

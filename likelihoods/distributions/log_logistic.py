@@ -11,16 +11,8 @@ from torch import Tensor
 from torch.distributions import constraints
 from torch.nn.functional import logsigmoid
 
-from likelihoods.distributions.base import (
-    Univariate,
-    Value,
-    at_ends,
-    between,
-    floating,
-    log_positive,
-    promote,
-    quantile,
-)
+from likelihoods.distributions.base import Value, at_ends, between, floating, log_positive, promote, quantile
+from likelihoods.distributions.univariate import Univariate
 from likelihoods.special import log_ratio, polynomial
 
 BEND = tuple((-1) ** n * 2 * (n + 1) / math.factorial(2 * n + 3) for n in range(10))  # (sin b - b cos b) / b³ in b²

@@ -10,17 +10,9 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 from torch.distributions.transforms import ExpTransform, Transform
 
-from likelihoods.distributions.base import (
-    STORED,
-    Univariate,
-    Value,
-    derived,
-    floating,
-    log_positive,
-    promote,
-    register_kl,
-)
+from likelihoods.distributions.base import STORED, Value, derived, floating, log_positive, promote, register_kl
 from likelihoods.distributions.normal import Normal
+from likelihoods.distributions.univariate import Univariate
 from likelihoods.special import HALF_LOG_2PI, log_ndtr
 
 

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
-from likelihoods.distributions.base import Univariate, Value, promote, register_kl
+from likelihoods.distributions.base import Value, promote, register_kl
 from likelihoods.distributions.normal import Normal
+from likelihoods.distributions.univariate import Univariate
 from likelihoods.special import HALF_LOG_2PI
 
 VARIANCE = math.pi**2 / 3.0

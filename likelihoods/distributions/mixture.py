@@ -9,21 +9,12 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-from likelihoods.distributions.base import (
-    Univariate,
-    Value,
-    between,
-    both_tails,
-    derived,
-    implicit,
-    on_line,
-    promote,
-    quantile,
-)
+from likelihoods.distributions.base import Value, between, derived, promote, quantile
 from likelihoods.distributions.index import log_softmax
 from likelihoods.distributions.inversion import INTEGERS, smallest
 from likelihoods.distributions.supports import AnyOf, on_lattice, support_of
-from likelihoods.distributions.tails import BothTails
+from likelihoods.distributions.tails import BothTails, both_tails
+from likelihoods.distributions.univariate import Univariate, implicit, on_line
 from likelihoods.special import log_sum_exp
 
 GRID, ROUNDS = 65, 4  # the search for a mode: quantiles of each component, and how often a law of counts is asked again

@@ -9,7 +9,8 @@ import pyro.distributions
 import torch
 from torch import Tensor
 
-from likelihoods.distributions.base import Univariate, Value, promote
+from likelihoods.distributions.base import Value, promote
+from likelihoods.distributions.univariate import Univariate
 from likelihoods.special import HALF_LOG_2PI, log_ndtr
 
 ROOT_HALF = math.sqrt(0.5)

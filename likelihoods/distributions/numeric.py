@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from likelihoods.distributions import panels
-from likelihoods.distributions.base import Value, floating, implicit, promote, quantile
+from likelihoods.distributions.base import Value, floating, promote, quantile
 from likelihoods.distributions.line import Line
 from likelihoods.distributions.tails import BothTails
+from likelihoods.distributions.univariate import implicit
 from likelihoods.special import log_add_exp
 
 ROUNDS = 48  # halvings for each prediction, where the normaliser depends on it

@@ -11,7 +11,6 @@ from torch.distributions import constraints
 from torch.distributions.transforms import AffineTransform, ExpTransform, Transform
 
 from likelihoods.distributions.base import (
-    Univariate,
     Value,
     at_ends,
     between,
@@ -22,6 +21,7 @@ from likelihoods.distributions.base import (
     register_kl,
 )
 from likelihoods.distributions.exponential import Exponential
+from likelihoods.distributions.univariate import Univariate
 from likelihoods.special import log1mexp, one_minus_exp
 
 

@@ -8,8 +8,9 @@ import pyro.distributions
 import torch
 from torch import Tensor
 
-from likelihoods.distributions.base import Univariate, Value, at_ends, between, floating, implicit, promote, quantile
+from likelihoods.distributions.base import Value, at_ends, between, floating, promote, quantile
 from likelihoods.distributions.looks import ORDINARY, in_sight, moderate, within
+from likelihoods.distributions.univariate import Univariate, implicit
 from likelihoods.incomplete import betaincinv, log_betainc
 from likelihoods.special import HALF_LOG_2PI, LOG_2, NEAR, analytic, half_step, half_step_slope, log1pmx
 from likelihoods.wide import by_blocks, log_factorial

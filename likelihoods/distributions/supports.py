@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-from likelihoods.distributions.base import Univariate, Value
+from likelihoods.distributions.base import Value
 from likelihoods.distributions.discretized_logistic import Levels
+from likelihoods.distributions.univariate import Univariate
 
 DEPTH = 40.0  # exp(-DEPTH) of the mass is left out of a sum over a lattice, on each side
 LIST = 2**17  # points of a lattice that are summed over

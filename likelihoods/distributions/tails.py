@@ -9,8 +9,16 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
-from likelihoods.distributions.base import Univariate
+from likelihoods.distributions.univariate import Univariate
 from likelihoods.special import LOG_2, symmetric_log_cdf
+
+
+def both_tails(below: Tensor, above: Tensor) -> tuple[Tensor, Tensor]:
+    """Return log_cdf and log_sf, the larger computed from the smaller: sums of parts round, and 1 must be 1."""
+    left = below < above
+    smaller = torch.where(left, below, above)
+    rest = torch.log1p(-smaller.exp())
+    return torch.where(left, below, rest), torch.where(left, rest, above)
 
 
 class BothTails(Univariate, abc.ABC):

@@ -11,12 +11,13 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import Distribution
 
-from likelihoods.distributions.base import Value, between, both_tails, derived, floating, implicit, quantile
+from likelihoods.distributions.base import Value, between, derived, floating, quantile
 from likelihoods.distributions.foreign import univariate
 from likelihoods.distributions.integration import integral
 from likelihoods.distributions.inversion import newton, smallest
 from likelihoods.distributions.supports import Window, expectation, listed, search, spacing, table
-from likelihoods.distributions.tails import BothTails
+from likelihoods.distributions.tails import BothTails, both_tails
+from likelihoods.distributions.univariate import implicit
 
 ROUNDS = 30  # how often a sample outside the window is drawn again before it is computed
 POLISH = 2  # steps of Newton's method on the window's own tails, where it is too narrow for the base's

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
-from likelihoods.distributions.base import Univariate, Value, at_ends, between, floating, promote, quantile
+from likelihoods.distributions.base import Value, at_ends, between, floating, promote, quantile
+from likelihoods.distributions.univariate import Univariate
 
 
 class Uniform(Univariate, pyro.distributions.Uniform):

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from likelihoods.bessel import log_i0e, resultant_gap
-from likelihoods.distributions.base import Value, at_ends, between, floating, implicit, promote, register_kl
+from likelihoods.distributions.base import Value, at_ends, between, floating, promote, register_kl
 from likelihoods.distributions.inversion import invert
 from likelihoods.distributions.tails import BothTails
+from likelihoods.distributions.univariate import implicit
 from likelihoods.special import log1mexp
 
 LOG_2PI = math.log(2.0 * math.pi)

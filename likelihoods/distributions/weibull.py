@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.distributions.transforms import AffineTransform, PowerTransform, Transform
 
 from likelihoods.distributions.base import (
-    Univariate,
     Value,
     at_ends,
     between,
@@ -21,6 +20,7 @@ from likelihoods.distributions.base import (
     register_kl,
 )
 from likelihoods.distributions.exponential import Exponential
+from likelihoods.distributions.univariate import Univariate
 from likelihoods.special import log1mexpexp, log_ratio, one_minus_exp, safe_exp
 
 EULER = 0.5772156649015329

@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.nn.functional import logsigmoid
 
-from likelihoods.distributions.base import Univariate
 from likelihoods.distributions.gated import Gated
 from likelihoods.distributions.looks import in_sight
+from likelihoods.distributions.univariate import Univariate
 from likelihoods.special import analytic, log_add_exp
 from likelihoods.wide import FEW, by_blocks
 

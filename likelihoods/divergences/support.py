@@ -13,9 +13,9 @@ from pyro.distributions import Delta
 from torch import Tensor
 from torch.distributions import Distribution, Transform, VonMises, constraints
 
-from likelihoods.distributions.base import Univariate
 from likelihoods.distributions.multinomial import Compositions
 from likelihoods.distributions.supports import support_of
+from likelihoods.distributions.univariate import Univariate
 
 THIN = (type(constraints.simplex),)  # sets without volume in the space of their vectors; sphere is found by its name
 SHAPELESS = ("Sphere", "CorrMatrix", "CorrCholesky", "OneHot")

@@ -13,7 +13,7 @@ from torch.distributions import Categorical
 
 from likelihoods.catalog import entries, find
 from likelihoods.combinators import Discretized, Mixture
-from likelihoods.distributions.base import Univariate
+from likelihoods.distributions.univariate import Univariate
 from likelihoods.likelihood import Likelihood
 from likelihoods.registry import Entry
 from likelihoods.selection.describe import Target

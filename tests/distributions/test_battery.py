@@ -15,7 +15,7 @@ import sys
 import pytest
 
 import likelihoods.distributions
-from likelihoods.distributions.base import Univariate
+from likelihoods.distributions.univariate import Univariate
 from tests.distributions.case import Case
 from tests.distributions.checks import density, moments, probability, protocol, samples
 

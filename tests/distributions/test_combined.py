@@ -9,7 +9,7 @@ import torch
 
 from likelihoods import distributions as D
 from likelihoods.distributions import Mixture
-from likelihoods.distributions.base import Univariate
+from likelihoods.distributions.univariate import Univariate
 from tests.distributions.case import Case
 from tests.distributions.checks.moments import check_entropy
 from tests.distributions.checks.protocol import check_class, check_parameters_are_validated
