@@ -30,7 +30,8 @@ class Energy(Unnormalised):
 
     Args:
         energy: a function of raw output ``(..., width)``, labels ``(..., *event)``, which broadcast against each other, and the
-            options, to ``(...)``; at the top level of a module, so that the likelihood can be pickled.
+            options, to ``(...)``; at the top level of a module, so that the likelihood can be pickled. It is asked for labels
+            that there are; indices are integers.
         width: raw scalars a target; None where raw's last axis may have any length.
         labels: every label, numbers or a tensor ``(K, *event)``; a function from the length of raw's last axis to that; None
             for the indices 0, …, length - 1, whose law is a Categorical.
@@ -68,13 +69,19 @@ class Energy(Unnormalised):
         if labels is None:
             index = torch.arange(raw.shape[-1], device=raw.device)
             index = index.reshape(-1, *[1] * (raw.dim() - 1))
-            return Categorical(-self.energy_of(raw, index).movedim(0, -1))
+            return Categorical(-self.energy(raw, index, **self.options).movedim(0, -1))
         return LabelNormalized(partial(self.energy, **self.options), raw, labels)
 
     def energy_of(self, raw: Tensor, label: Tensor) -> Tensor:
-        """Return the energy of labels, ``(...)``, given raw as ``(..., width)``: the loss before it is normalised."""
-        energy: Tensor = self.energy(raw, label, **self.options)
-        return energy
+        """Return the energy of labels, ``(...)``, given raw as ``(..., width)``: the loss before it is normalised.
+
+        Where labels are indices, one that is none of them has an infinite energy.
+        """
+        if self.labels is not None:
+            energy: Tensor = self.energy(raw, label, **self.options)
+            return energy
+        index = label.long().clamp(0, raw.shape[-1] - 1)
+        return torch.where(index == label, self.energy(raw, index, **self.options), torch.inf)
 
     def learn(self, *names: str) -> Energy:
         """Return a copy; an energy has no constants that could be learned."""
