@@ -14,6 +14,7 @@ from torch.distributions import Distribution
 from likelihoods.distributions import Categorical
 from likelihoods.distributions.label_normalized import LabelNormalized
 from likelihoods.likelihood import Likelihood
+from likelihoods.sources import literal
 
 
 class Unnormalised(Likelihood, abc.ABC):
@@ -89,9 +90,7 @@ class Energy(Unnormalised):
 
     def code(self) -> str:
         """Return the Python expression that makes this likelihood (``lk`` being the package)."""
-        module = self.energy.__module__
-        home = f"lk{module.removeprefix('likelihoods')}." if module.startswith("likelihoods.") else ""
-        parts = [f"{home}{self.energy.__qualname__}", f"width={self.width}"]
+        parts = [_code(self.energy), f"width={self.width}"]
         if self.labels is not None:
             parts.append(f"labels={_code(self.labels)}")
         if self.rank:
@@ -106,6 +105,10 @@ class Energy(Unnormalised):
 
 
 def _code(value: Any) -> str:
-    if isinstance(value, Tensor):
-        return f"torch.tensor({value.tolist()})"
-    return value.__qualname__ if callable(value) else repr(value)
+    if isinstance(value, Tensor | float | tuple):
+        return literal(value)
+    if not callable(value):
+        return repr(value)
+    module = value.__module__
+    home = f"lk{module.removeprefix('likelihoods')}." if module.startswith("likelihoods.") else ""
+    return f"{home}{value.__qualname__}"

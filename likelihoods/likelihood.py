@@ -50,7 +50,10 @@ class Likelihood(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def code(self) -> str:
-        """Return the Python expression that makes this likelihood (``lk`` being the package)."""
+        """Return the Python expression that makes this likelihood (``lk`` being the package).
+
+        A link that has no place in ``likelihoods.links.LINKS`` is shown by its name, which does not make it again.
+        """
 
     def forward(self, raw: Tensor) -> Distribution:
         """Return the distribution over targets.
