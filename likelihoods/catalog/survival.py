@@ -12,7 +12,7 @@ from likelihoods.distributions import FailureOrderBreslow, FailureOrderEfron, Lo
 from likelihoods.functionals import Functional
 from likelihoods.likelihood import Family, Likelihood
 from likelihoods.registry import register
-from likelihoods.relations import Exact, Partial
+from likelihoods.relations import Partial
 from likelihoods.sources import predicted
 
 TIES = {"efron": FailureOrderEfron, "breslow": FailureOrderBreslow}
@@ -80,7 +80,6 @@ def _law_median(law: Any) -> Tensor:
     elicits=Functional("power mean of the times", _power_mean, _law_scale),
     reference="Kalbfleisch and Prentice (2002), doi:10.1002/9781118032985; Barnwal, Cho and Hocking (2022), "
     "https://arxiv.org/abs/2006.04920",
-    relation=Exact,
     examples=({}, {"concentration": 0.7}),
     aliases=("weibull_survival", "aft_weibull"),
     formula="-log p(y), -log P(low < y ≤ high) where only that is known",
@@ -103,7 +102,6 @@ def weibull_aft(concentration: float = 1.0) -> Likelihood:
     elicits=Functional("geometric mean of the times", _geometric_mean, _law_median),
     reference="Kalbfleisch and Prentice (2002), doi:10.1002/9781118032985; Barnwal, Cho and Hocking (2022), "
     "https://arxiv.org/abs/2006.04920",
-    relation=Exact,
     examples=({}, {"scale": 0.4}),
     aliases=("log_normal_survival", "aft_normal", "survival:aft"),
     formula="-log p(y), -log P(low < y ≤ high) where only that is known",
@@ -126,7 +124,6 @@ def log_normal_aft(scale: float = 1.0) -> Likelihood:
     elicits=Functional("logistic location of the log times", _logistic_location, _law_scale),
     reference="Kalbfleisch and Prentice (2002), doi:10.1002/9781118032985; Barnwal, Cho and Hocking (2022), "
     "https://arxiv.org/abs/2006.04920",
-    relation=Exact,
     examples=({}, {"concentration": 3.0}),
     aliases=("log_logistic_survival", "aft_logistic"),
     formula="-log p(y), -log P(low < y ≤ high) where only that is known",
