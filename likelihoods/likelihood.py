@@ -245,7 +245,7 @@ class Family(Likelihood):
         self.sources = nn.ModuleDict(
             {name: as_source(given)(name, _constraint(family, name)) for name, given in sources.items()}
         )
-        widths = [source.width for source in self._each()]
+        widths = [source.width for _, source in self.named_sources()]
         open_ended = widths.count(None)
         if open_ended and (open_ended > 1 or any(widths)):
             raise TypeError(
@@ -293,9 +293,6 @@ class Family(Likelihood):
         for name, source in self.sources.items():
             assert isinstance(source, Source)
             yield name, source
-
-    def _each(self) -> list[Source]:
-        return [source for _, source in self.named_sources()]
 
     def _rank(self) -> int:
         try:

@@ -10,6 +10,7 @@ from torch import Tensor
 from likelihoods.combinators import Censored
 from likelihoods.distributions import FailureOrderBreslow, FailureOrderEfron, LogLogistic, LogNormal, Weibull
 from likelihoods.functionals import Functional
+from likelihoods.functionals.numbers import location
 from likelihoods.likelihood import Family, Likelihood
 from likelihoods.registry import register
 from likelihoods.relations import Partial
@@ -54,16 +55,13 @@ def _geometric_mean(values: Tensor, weights: Tensor, **options: Any) -> Tensor:
     return (weights * values[..., 0].log()).sum().exp()
 
 
-def _logistic_location(values: Tensor, weights: Tensor, concentration: float, **options: Any) -> Tensor:
-    from scipy import optimize  # half a second to import, and only `verify` needs it
+def _logistic_score(residual: Tensor, concentration: float) -> Tensor:
+    return torch.tanh(0.5 * concentration * residual)
 
-    logs = values[..., 0].log()
 
-    def expected(location: float) -> float:
-        return float((weights * torch.tanh(0.5 * concentration * (logs - location))).sum())
-
-    root = optimize.brentq(expected, float(logs.min()), float(logs.max()), xtol=1e-14, rtol=1e-15)
-    return torch.tensor(root, dtype=values.dtype).exp()
+def _logistic_location(values: Tensor, weights: Tensor, **options: Any) -> Tensor:
+    of_population, _ = location(_logistic_score)
+    return of_population(values[..., 0].log(), weights, **options).exp()
 
 
 def _law_scale(law: Any) -> Tensor:
