@@ -37,7 +37,6 @@ class Energy(Unnormalised):
         labels: every label, numbers or a tensor ``(K, *event)``; a function from the length of raw's last axis to that; None
             for the indices 0, …, length - 1, whose law is a Categorical.
         rank: axes of one label.
-        shared: how many of them raw has too (see :class:`~likelihoods.likelihood.Likelihood`).
         options: further arguments of the energy.
 
     Source: Y. LeCun, S. Chopra, R. Hadsell, M. Ranzato, F. Huang (2006), A Tutorial on Energy-Based Learning.
@@ -100,8 +99,12 @@ class Energy(Unnormalised):
     def _labels(self, raw: Tensor) -> Tensor | None:
         if self.labels is None:
             return None
+        if (
+            isinstance(self.labels, tuple) and not self.rank
+        ):  # number by number: a tensor made of a list waits for a device
+            return torch.stack([raw.new_full((), label) for label in self.labels])
         labels = self.labels(raw.shape[-1]) if callable(self.labels) else self.labels
-        return torch.as_tensor(labels, device=raw.device).to(raw.dtype)
+        return torch.as_tensor(labels).to(raw)
 
 
 def _code(value: Any) -> str:
