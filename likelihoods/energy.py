@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any, final
@@ -14,6 +15,7 @@ from torch.distributions import Distribution
 from likelihoods.distributions import Categorical
 from likelihoods.distributions.label_normalized import LabelNormalized
 from likelihoods.likelihood import Likelihood
+from likelihoods.links import Link
 from likelihoods.sources import literal
 
 
@@ -110,8 +112,13 @@ class Energy(Unnormalised):
 def _code(value: Any) -> str:
     if isinstance(value, Tensor | float | tuple):
         return literal(value)
-    if not callable(value):
+    if isinstance(value, Link):
+        return repr(value.name)
+    if isinstance(value, partial):
+        named = (f"{name}={_code(given)}" for name, given in value.keywords.items())
+        return f"partial({', '.join([_code(value.func), *map(_code, value.args), *named])})"
+    if not inspect.isroutine(value):
         return repr(value)
-    module = value.__module__
+    module = value.__module__ or ""
     home = f"lk{module.removeprefix('likelihoods')}." if module.startswith("likelihoods.") else ""
     return f"{home}{value.__qualname__}"
