@@ -9,6 +9,7 @@ from torch import Tensor
 
 from likelihoods import distributions
 from likelihoods.likelihood import Likelihood
+from likelihoods.sources import literal
 
 
 @final
@@ -311,10 +312,7 @@ def scalar(combinator: str, base: Likelihood) -> Likelihood:
 
 def _window_code(low: float | Tensor, high: float | Tensor) -> str:
     """Return the two ends of a window as arguments, the infinite ones left out."""
-    text = ""
-    for name, end in (("low", low), ("high", high)):
-        if isinstance(end, Tensor):
-            text += f", {name}=torch.tensor({end.tolist()})"
-        elif math.isfinite(end):
-            text += f", {name}={end!r}"
-    return text
+    ends = {"low": low, "high": high}
+    return "".join(
+        f", {name}={literal(end)}" for name, end in ends.items() if isinstance(end, Tensor) or math.isfinite(end)
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any, final
@@ -14,6 +15,8 @@ from torch.distributions import Distribution
 from likelihoods.distributions import Categorical
 from likelihoods.distributions.label_normalized import LabelNormalized
 from likelihoods.likelihood import Likelihood
+from likelihoods.links import Link
+from likelihoods.sources import literal
 
 
 class Unnormalised(Likelihood, abc.ABC):
@@ -30,12 +33,12 @@ class Energy(Unnormalised):
 
     Args:
         energy: a function of raw output ``(..., width)``, labels ``(..., *event)``, which broadcast against each other, and the
-            options, to ``(...)``; at the top level of a module, so that the likelihood can be pickled.
+            options, to ``(...)``; at the top level of a module, so that the likelihood can be pickled. It is asked for labels
+            that there are; indices are integers.
         width: raw scalars a target; None where raw's last axis may have any length.
         labels: every label, numbers or a tensor ``(K, *event)``; a function from the length of raw's last axis to that; None
             for the indices 0, …, length - 1, whose law is a Categorical.
         rank: axes of one label.
-        shared: how many of them raw has too (see :class:`~likelihoods.likelihood.Likelihood`).
         options: further arguments of the energy.
 
     Source: Y. LeCun, S. Chopra, R. Hadsell, M. Ranzato, F. Huang (2006), A Tutorial on Energy-Based Learning.
@@ -68,13 +71,19 @@ class Energy(Unnormalised):
         if labels is None:
             index = torch.arange(raw.shape[-1], device=raw.device)
             index = index.reshape(-1, *[1] * (raw.dim() - 1))
-            return Categorical(-self.energy_of(raw, index).movedim(0, -1))
+            return Categorical(-self.energy(raw, index, **self.options).movedim(0, -1))
         return LabelNormalized(partial(self.energy, **self.options), raw, labels)
 
     def energy_of(self, raw: Tensor, label: Tensor) -> Tensor:
-        """Return the energy of labels, ``(...)``, given raw as ``(..., width)``: the loss before it is normalised."""
-        energy: Tensor = self.energy(raw, label, **self.options)
-        return energy
+        """Return the energy of labels, ``(...)``, given raw as ``(..., width)``: the loss before it is normalised.
+
+        Where labels are indices, one that is none of them has an infinite energy.
+        """
+        if self.labels is not None:
+            energy: Tensor = self.energy(raw, label, **self.options)
+            return energy
+        index = label.long().clamp(0, raw.shape[-1] - 1)
+        return torch.where(index == label, self.energy(raw, index, **self.options), torch.inf)
 
     def learn(self, *names: str) -> Energy:
         """Return a copy; an energy has no constants that could be learned."""
@@ -82,9 +91,7 @@ class Energy(Unnormalised):
 
     def code(self) -> str:
         """Return the Python expression that makes this likelihood (``lk`` being the package)."""
-        module = self.energy.__module__
-        home = f"lk{module.removeprefix('likelihoods')}." if module.startswith("likelihoods.") else ""
-        parts = [f"{home}{self.energy.__qualname__}", f"width={self.width}"]
+        parts = [_code(self.energy), f"width={self.width}"]
         if self.labels is not None:
             parts.append(f"labels={_code(self.labels)}")
         if self.rank:
@@ -94,11 +101,24 @@ class Energy(Unnormalised):
     def _labels(self, raw: Tensor) -> Tensor | None:
         if self.labels is None:
             return None
+        if (
+            isinstance(self.labels, tuple) and not self.rank
+        ):  # number by number: a tensor made of a list waits for a device
+            return torch.stack([raw.new_full((), label) for label in self.labels])
         labels = self.labels(raw.shape[-1]) if callable(self.labels) else self.labels
-        return torch.as_tensor(labels, device=raw.device).to(raw.dtype)
+        return torch.as_tensor(labels).to(raw)
 
 
 def _code(value: Any) -> str:
-    if isinstance(value, Tensor):
-        return f"torch.tensor({value.tolist()})"
-    return value.__qualname__ if callable(value) else repr(value)
+    if isinstance(value, Tensor | float | tuple):
+        return literal(value)
+    if isinstance(value, Link):
+        return repr(value.name)
+    if isinstance(value, partial):
+        named = (f"{name}={_code(given)}" for name, given in value.keywords.items())
+        return f"partial({', '.join([_code(value.func), *map(_code, value.args), *named])})"
+    if not inspect.isroutine(value):
+        return repr(value)
+    module = value.__module__ or ""
+    home = f"lk{module.removeprefix('likelihoods')}." if module.startswith("likelihoods.") else ""
+    return f"{home}{value.__qualname__}"

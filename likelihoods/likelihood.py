@@ -50,7 +50,10 @@ class Likelihood(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def code(self) -> str:
-        """Return the Python expression that makes this likelihood (``lk`` being the package)."""
+        """Return the Python expression that makes this likelihood (``lk`` being the package).
+
+        A link that has no place in ``likelihoods.links.LINKS`` is shown by its name, which does not make it again.
+        """
 
     def forward(self, raw: Tensor) -> Distribution:
         """Return the distribution over targets.
@@ -247,7 +250,7 @@ class Family(Likelihood):
         self.sources = nn.ModuleDict(
             {name: as_source(given)(name, _constraint(family, name)) for name, given in sources.items()}
         )
-        widths = [source.width for source in self._each()]
+        widths = [source.width for _, source in self.named_sources()]
         open_ended = widths.count(None)
         if open_ended and (open_ended > 1 or any(widths)):
             raise TypeError(
@@ -295,9 +298,6 @@ class Family(Likelihood):
         for name, source in self.sources.items():
             assert isinstance(source, Source)
             yield name, source
-
-    def _each(self) -> list[Source]:
-        return [source for _, source in self.named_sources()]
 
     def _rank(self) -> int:
         try:

@@ -97,7 +97,8 @@ class Loss(nn.Module):
 
         Raises:
             TypeError: the target's dtype.
-            ValueError: shapes that do not fit, an empty batch with ``"mean"``, a class index out of range.
+            ValueError: shapes that do not fit; an empty batch with ``"mean"``; a class index out of range, where torch's own
+                call finds it (elsewhere the loss is infinite).
         """
         raw, target = self._prepare(raw, target)
         kernel = KERNELS.get(self.name)
@@ -109,7 +110,7 @@ class Loss(nn.Module):
             raw = raw.squeeze(-1)
         try:
             return kernel(raw, target, self.reduction, **self.options)
-        except IndexError:
+        except (IndexError, RuntimeError):  # torch's for a class that there is not
             self.check(target, raw)
             raise
 

@@ -97,9 +97,8 @@ class Affine(OfTarget):
 
     def sentence(self) -> str:
         """Return the relation in words and numbers."""
-        scale = (
-            _words(self.scale) if callable(self.scale) else f"{self.scale:.6g}"
-        )  # 2 sqrt(1/2)² is 1 but for its last bit
+        # rounded: 2 sqrt(1/2)² is 1 but for its last bit
+        scale = _words(self.scale) if callable(self.scale) else f"{self.scale:.6g}"
         left = "loss = NLL" if scale == "1" else f"loss = {scale} * NLL"
         if callable(self.offset):
             return f"{left} + b(y), b(y) = {_words(self.offset)}"
@@ -144,8 +143,8 @@ class Weighted(OfTarget):
 
         Source: C. F. Manski, S. R. Lerman (1977), doi:10.2307/1914121.
         """
-        log_weight = self.weight(law.enumerate_support(expand=False)).log()
-        logits = torch.movedim(law.log_prob(law.enumerate_support(expand=False)) - log_weight, 0, -1)
+        values = law.enumerate_support(expand=False)
+        logits = (law.log_prob(values) - self.weight(values).log()).movedim(0, -1)
         if isinstance(law, torch.distributions.Bernoulli):
             return Bernoulli(logits[..., 1] - logits[..., 0])
         return Categorical(logits)
@@ -210,10 +209,8 @@ class Expected(Relation):
 
     def _each(self, likelihood: Likelihood, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         law = likelihood.distribution(likelihood.align(raw, self.outcome(target)))
-        if isinstance(
-            law, torch.distributions.Categorical
-        ):  # has the table; to look every class up in it costs as much again
-            nll = -law.logits
+        if isinstance(law, torch.distributions.Categorical):
+            nll = -law.logits  # the table: to look every class up in it costs as much again
         else:
             nll = -law.log_prob(law.enumerate_support(expand=False)).movedim(0, -1)
         return nll, self.soft(target, nll.shape[-1]).to(nll.dtype)

@@ -139,7 +139,7 @@ class Learned(Source):
         text = (
             f"{value.item():.6g}"
             if value.dim() == 0
-            else f"torch.tensor({[float(f'{v:.6g}') for v in value.tolist()]})"
+            else literal(torch.tensor([float(f"{v:.6g}") for v in value.tolist()], dtype=torch.float64))
         )
         return f'lk.learned({text}, "{self.link.name}")'
 
@@ -168,7 +168,18 @@ class Fixed(Source):
 
     def code(self) -> str:
         """Return the source as one would write it."""
-        return f"torch.tensor({self.value.tolist()})" if isinstance(self.value, Tensor) else repr(self.value)
+        return literal(self.value)
+
+
+def literal(value: float | tuple[float, ...] | Tensor) -> str:
+    """Return the Python expression of a number, of a tuple of numbers, or of a tensor.
+
+    >>> literal(torch.tensor([0.5, torch.inf]))
+    'torch.tensor([0.5, torch.inf])'
+    """
+    text = repr(value.tolist() if isinstance(value, Tensor) else value)
+    text = text.replace("inf", "torch.inf").replace("nan", "torch.nan")
+    return f"torch.tensor({text})" if isinstance(value, Tensor) else text
 
 
 def as_source(value: Any) -> MakeSource:

@@ -16,6 +16,7 @@ from likelihoods.distributions.elements import Elements
 from likelihoods.distributions.joint import check_names, check_optional
 from likelihoods.distributions.weighted import split
 from likelihoods.likelihood import Likelihood, Piece
+from likelihoods.sources import literal
 
 
 @final
@@ -142,8 +143,8 @@ class Weighted(Likelihood):
 
     def code(self) -> str:
         """Return the Python expression that makes this likelihood."""
-        weight = f"torch.tensor({self.weight.tolist()})" if isinstance(self.weight, Tensor) else repr(self.weight)
-        return f"lk.targets.Weighted({self.base.code()}{'' if self.weight is None else f', weight={weight}'})"
+        weight = "" if self.weight is None else f", weight={literal(self.weight)}"
+        return f"lk.targets.Weighted({self.base.code()}{weight})"
 
 
 @final

@@ -304,3 +304,13 @@ def test_shapes():
     assert law.expand((5, 2, 3)).log_prob(torch.zeros((), dtype=DOUBLE)).shape == (5, 2, 3)
     assert Numeric(square, torch.zeros(0), location=True).log_prob(torch.zeros(0)).shape == (0,)
     assert pickle.loads(pickle.dumps(law)).mean.shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    "loss", [lambda f, y: (f - y) ** 2, torch.nn.MSELoss(reduction="none")], ids=["lambda", "module"]
+)
+def test_a_law_of_labels_can_be_shown(loss):
+    likelihood = lk.from_loss(loss, labels=(-1.0, 0.0, 1.0)).likelihood()
+    assert "labels=(-1.0, 0.0, 1.0)" in repr(likelihood)
+    assert "lk.assumed._of_labels" in likelihood.code()
+    assert "temperature=1.0" in likelihood.code()

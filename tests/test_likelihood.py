@@ -14,7 +14,7 @@ from torch import nn
 import likelihoods as lk
 from likelihoods import distributions as D
 from likelihoods.links import LINKS, default_link, find_link, shifted, variance
-from likelihoods.sources import fixed, learned, predicted
+from likelihoods.sources import Learned, Predicted, fixed, learned, predicted
 
 
 def test_width_and_order_of_the_raw_output():
@@ -274,6 +274,29 @@ def test_the_code_of_a_likelihood_makes_it_again():
     rounded = lk.Discretized(lk.Family(D.Normal, loc=predicted(), scale=2.0), step=0.5)
     again = eval(rounded.code(), {"lk": lk})
     torch.testing.assert_close(again.log_prob(raw[:, 0], y.round()), rounded.log_prob(raw[:, 0], y.round()))
+
+
+def test_the_code_of_every_row_makes_its_likelihood_again():
+    found = 0
+    for entry in lk.entries():
+        for options in entry.examples:
+            model = entry.model(**options)
+            links = [part.link for part in model.modules() if isinstance(part, Predicted | Learned)]
+            if all(LINKS.get(link.name) == link for link in links):
+                assert eval(model.code(), {"lk": lk, "torch": torch}).code() == model.code()
+                found += 1
+    assert found > 100
+
+
+def test_the_code_of_infinite_constants():
+    normal = lk.Family(D.Normal, loc=predicted(), scale=1.0)
+    window = lk.Truncated(normal, low=torch.tensor([0.0, -math.inf]))
+    again = eval(window.code(), {"lk": lk, "torch": torch})
+    assert again.low.tolist() == [0.0, -math.inf]
+    tails = lk.Family(D.StudentT, df=math.inf, loc=predicted(), scale=(1.0, 2.0))
+    again = eval(tails.code(), {"lk": lk, "torch": torch})
+    assert again.sources["df"].value == math.inf
+    assert again.sources["scale"].value == (1.0, 2.0)
 
 
 def test_learn_replaces_only_the_named_constants():

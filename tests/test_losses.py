@@ -399,3 +399,10 @@ def test_half_precision_under_autocast():
     assert value.dtype == torch.float32
     value.backward()
     assert torch.isfinite(network.weight.grad).all()
+
+
+def test_every_relation_can_be_pickled():
+    for entry in lk.entries():
+        for options in entry.examples:
+            relation = entry.law_relation(**options)
+            assert pickle.loads(pickle.dumps(relation)).sentence() == relation.sentence()

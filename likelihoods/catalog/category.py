@@ -128,7 +128,7 @@ def cross_entropy(
 
 def nll_energy(raw: Tensor, label: Tensor) -> Tensor:
     """Return -f[y]."""
-    return -pick(raw, label.long().clamp(0, raw.shape[-1] - 1))
+    return -pick(raw, label)
 
 
 def _nll_relation(classes: int | None, weight: Weights, ignore_index: int | None) -> Relation:

@@ -12,25 +12,28 @@ from likelihoods.distributions import BetaBinomial, Binomial, Geometric, Multino
 from likelihoods.likelihood import Family, Likelihood
 from likelihoods.links import shifted
 from likelihoods.registry import register
-from likelihoods.relations import Affine
+from likelihoods.relations import Affine, stated
 from likelihoods.sources import predicted
 
 
+def poisson_offset(target: Tensor, shift: float, full: bool) -> Tensor:
+    """Return -log y! - shift, and with ``full`` Stirling's approximation of log y! added to it, as torch adds it."""
+    offset = -torch.lgamma(target + 1) - shift
+    if not full:
+        return offset
+    safe = target.clamp_min(1)
+    stirling = safe * safe.log() - safe + 0.5 * torch.log(2 * math.pi * safe)
+    return offset + stirling * (target > 1)
+
+
 def _poisson_relation(log_input: bool, full: bool, eps: float) -> Affine:
-    shift = 0.0 if log_input else eps
     moved = "" if log_input else f" - {eps:g}"
-
-    def offset(target: Tensor) -> Tensor:
-        return -torch.lgamma(target + 1) - shift
-
-    def full_offset(target: Tensor) -> Tensor:
-        safe = target.clamp_min(1)
-        stirling = safe * safe.log() - safe + 0.5 * torch.log(2 * math.pi * safe)
-        return offset(target) + stirling * (target > 1)
-
-    offset.__doc__ = f"-log y!{moved}"
-    full_offset.__doc__ = f"-log y! + Stirling(y){moved}, Stirling(y) = y log y - y + log(2π y)/2 for y > 1, else 0"
-    return Affine(1.0, full_offset if full else offset)
+    words = (
+        f"-log y! + Stirling(y){moved}, Stirling(y) = y log y - y + log(2π y)/2 for y > 1, else 0"
+        if full
+        else f"-log y!{moved}"
+    )
+    return Affine(1.0, stated(words, poisson_offset, shift=0.0 if log_input else eps, full=full))
 
 
 @register(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 from torch import Tensor
 
 from likelihoods.distributions import Gamma, InverseGaussian, Poisson, Tweedie
 from likelihoods.likelihood import Family, Likelihood
 from likelihoods.registry import register
-from likelihoods.relations import Affine
+from likelihoods.relations import Affine, stated
 from likelihoods.sources import predicted
 
 
@@ -29,9 +27,8 @@ def saturated(target: Tensor, likelihood: Likelihood, scale: float, at_zero: flo
 
 
 def _deviance(likelihood: Likelihood, scale: float, at_zero: float = 0.0) -> Affine:
-    offset = partial(saturated, likelihood=likelihood, scale=scale, at_zero=at_zero)
-    offset.__doc__ = f"{scale:.6g} log p(y; mean = y)"  # a partial has a docstring of its own
-    return Affine(scale, offset)
+    words = f"{scale:.6g} log p(y; mean = y)"
+    return Affine(scale, stated(words, saturated, likelihood=likelihood, scale=scale, at_zero=at_zero))
 
 
 def check_power(row: str, power: float) -> None:

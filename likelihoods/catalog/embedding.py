@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from likelihoods.catalog.output import tempered
 from likelihoods.distributions import Categorical
 from likelihoods.energy import Energy
 from likelihoods.functionals import Functional
@@ -141,10 +142,6 @@ def triplet_margin(margin: float = 1.0) -> Likelihood:
     return Energy(triplet_margin_energy, width=2, labels=SIGNS, margin=margin)
 
 
-def _negated(x: Tensor) -> Tensor:
-    return -x
-
-
 def _negated_square(x: Tensor) -> Tensor:
     return -x.square()
 
@@ -165,7 +162,7 @@ def _kernel(kernel: str, df: float) -> Link:
     if kernel == "student_t":
         return Link(f"student_t kernel, df {df:g}", partial(_heavy, df=df), partial(_heavy_inverse, df=df))
     known = {
-        "exponential": Link("exponential kernel", _negated, _negated),
+        "exponential": Link("exponential kernel", torch.neg, torch.neg),
         "gaussian": Link("gaussian kernel", _negated_square, _negated_root),
     }
     if kernel not in known:
@@ -176,7 +173,6 @@ def _kernel(kernel: str, df: float) -> Link:
 @register(
     elicits="class probabilities",
     reference="van der Maaten and Weinberger (2012), doi:10.1109/MLSP.2012.6349720",
-    relation=Exact,
     examples=({}, {"kernel": "gaussian"}, {"kernel": "student_t"}, {"kernel": "student_t", "df": 3.0}),
     aliases=("stochastic_triplet_embedding", "stochastic_triplet", "ste", "tste", "soft_margin_triplet"),
     formula="-log k(f_y) / Σ_j k(f_j), k(d) = exp(-d), exp(-d²) or (1 + d²/df)^(-(df + 1)/2)",
@@ -193,20 +189,6 @@ def soft_triplet(kernel: str = "exponential", df: float = 1.0) -> Likelihood:
     dimensions less one).
     """
     return Family(Categorical, logits=predicted(_kernel(kernel, df), size=2))
-
-
-def _divide(x: Tensor, by: float) -> Tensor:
-    return x / by
-
-
-def _times(x: Tensor, by: float) -> Tensor:
-    return x * by
-
-
-def _sharpened(temperature: float) -> Link:
-    if not temperature > 0:
-        raise ValueError(f"temperature={temperature}; it must be positive, such as 0.1.")
-    return Link(f"divided by {temperature:g}", partial(_divide, by=temperature), partial(_times, by=temperature))
 
 
 def _info_nce_relation(temperature: float, in_batch: bool) -> Relation:
@@ -238,7 +220,7 @@ def info_nce(temperature: float = 0.1, in_batch: bool = False) -> Likelihood:
     value is the same, but summed over the batch it is a composite likelihood. CLIP's loss is the mean of this loss for the
     matrix and for its transpose.
     """
-    return Family(Categorical, logits=predicted(_sharpened(temperature)))
+    return Family(Categorical, logits=predicted(tempered(temperature)))
 
 
 @register(
@@ -261,4 +243,4 @@ def nt_xent(temperature: float = 0.5) -> Likelihood:
     view is its own partner; the target is the row of the other view. :func:`likelihoods.embeddings.two_views` makes both from
     two batches of embeddings. It is a composite likelihood: exact for one anchor, not for the batch.
     """
-    return Family(Categorical, logits=predicted(_sharpened(temperature)))
+    return Family(Categorical, logits=predicted(tempered(temperature)))

@@ -23,7 +23,7 @@ HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 @register(
     elicits="mean and variance",
     reference="Nix and Weigend (1994), doi:10.1109/ICNN.1994.374138; Dawid and Sebastiani (1999), doi:10.1214/aos/1018031101",
-    relation=lambda full, eps: Exact if full else Affine(1.0, -0.5 * math.log(2 * math.pi)),
+    relation=lambda full, eps: Exact if full else Affine(1.0, -HALF_LOG_2PI),
     examples=({}, {"full": True}, {"eps": 1e-3}),
     aliases=("GaussianNLLLoss", "gaussian_nll_loss", "heteroscedastic"),
     formula="(log v + (f - y)² / v) / 2, (f, v) = raw, v at least eps",

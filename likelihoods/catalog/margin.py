@@ -15,7 +15,6 @@ from likelihoods.relations import Exact, Gibbs
 
 def focal_energy(raw: Tensor, label: Tensor, gamma: float, alpha: Weights) -> Tensor:
     """Return -(1 - p)^gamma log p for the probability p = softmax(f)[y], times alpha_y."""
-    label = label.long().clamp(0, raw.shape[-1] - 1)
     log_p = pick(raw.log_softmax(-1), label)
     others = torch.arange(raw.shape[-1], device=raw.device) != label.unsqueeze(-1)
     # the probability of all other classes by their own sum: 1 - p has lost its digits where p is nearly 1
@@ -48,7 +47,6 @@ def focal(gamma: float = 2.0, alpha: Weights = None, classes: int | None = None)
 
 def multi_margin_energy(raw: Tensor, label: Tensor, p: int, margin: float, weight: Weights) -> Tensor:
     """Return w_y Σ_{i ≠ y} (margin - f[y] + f[i])₊^p / K."""
-    label = label.long().clamp(0, raw.shape[-1] - 1)
     excess = (margin - pick(raw, label).unsqueeze(-1) + raw).relu()  # whose slope at 0 is 0, as torch's
     others = torch.arange(raw.shape[-1], device=raw.device) != label.unsqueeze(-1)
     energy = torch.where(others, excess if p == 1 else excess**2, 0.0).sum(-1) / raw.shape[-1]

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from likelihoods.catalog.category import Weights, cross_entropy_relation
 from likelihoods.distributions import Categorical
 from likelihoods.likelihood import Family, Likelihood
-from likelihoods.links import Link
+from likelihoods.links import IDENTITY, Link
 from likelihoods.registry import register
 from likelihoods.sources import predicted
 
@@ -29,9 +29,9 @@ def _multiplied(logits: Tensor, by: float) -> Tensor:
 def tempered(temperature: float) -> Link:
     """Return the link of logits whose raw value is divided by a temperature."""
     if not temperature > 0:
-        raise ValueError(f"temperature={temperature}; it divides the logits: give a positive number, 1 for none.")
+        raise ValueError(f"temperature={temperature}; it must be positive, as it divides the logits: 1 for none.")
     if temperature == 1:
-        return Link("identity", partial(_divided, by=1.0), partial(_multiplied, by=1.0))
+        return IDENTITY
     return Link(
         f"identity, divided by {temperature:g}", partial(_divided, by=temperature), partial(_multiplied, by=temperature)
     )

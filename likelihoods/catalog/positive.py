@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from torch import Tensor
 
 from likelihoods.catalog.deviance import check_power, compound, saturated
@@ -11,7 +9,7 @@ from likelihoods.combinators import Hurdle
 from likelihoods.distributions import Exponential, Gamma, InverseGaussian, LogNormal, Weibull
 from likelihoods.likelihood import Family, Likelihood
 from likelihoods.registry import register
-from likelihoods.relations import Affine
+from likelihoods.relations import Affine, stated
 from likelihoods.sources import predicted
 
 
@@ -109,9 +107,8 @@ def tweedie_offset(target: Tensor, likelihood: Likelihood, power: float, dispers
 def _tweedie_relation(power: float, dispersion: float) -> Affine:
     check_power("tweedie", power)
     law = compound(power, dispersion)
-    offset = partial(tweedie_offset, likelihood=law, power=power, dispersion=dispersion)
-    offset.__doc__ = f"{dispersion:g} log a(y), 0 at y = 0"
-    return Affine(dispersion, offset)
+    words = f"{dispersion:g} log a(y), 0 at y = 0"
+    return Affine(dispersion, stated(words, tweedie_offset, likelihood=law, power=power, dispersion=dispersion))
 
 
 @register(

@@ -93,7 +93,6 @@ def bradley_terry(soft: bool = False) -> Likelihood:
 @register(
     elicits="the law within its family",
     reference="Plackett (1975), doi:10.2307/2346567; Xia, Liu, Wang, Zhang and Li (2008), doi:10.1145/1390156.1390306",
-    relation=Exact,
     aliases=("plackett_luce", "rank_ordered_logit", "exploded_logit"),
     formula="Σ_k (log Σ_{j ≥ k} exp(f_{y_j}) - f_{y_k})",
     outcome="the ranking",

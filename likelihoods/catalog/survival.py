@@ -10,9 +10,10 @@ from torch import Tensor
 from likelihoods.combinators import Censored
 from likelihoods.distributions import FailureOrderBreslow, FailureOrderEfron, LogLogistic, LogNormal, Weibull
 from likelihoods.functionals import Functional
+from likelihoods.functionals.numbers import location
 from likelihoods.likelihood import Family, Likelihood
 from likelihoods.registry import register
-from likelihoods.relations import Exact, Partial
+from likelihoods.relations import Partial
 from likelihoods.sources import predicted
 
 TIES = {"efron": FailureOrderEfron, "breslow": FailureOrderBreslow}
@@ -54,16 +55,13 @@ def _geometric_mean(values: Tensor, weights: Tensor, **options: Any) -> Tensor:
     return (weights * values[..., 0].log()).sum().exp()
 
 
-def _logistic_location(values: Tensor, weights: Tensor, concentration: float, **options: Any) -> Tensor:
-    from scipy import optimize  # half a second to import, and only `verify` needs it
+def _logistic_score(residual: Tensor, concentration: float) -> Tensor:
+    return torch.tanh(0.5 * concentration * residual)
 
-    logs = values[..., 0].log()
 
-    def expected(location: float) -> float:
-        return float((weights * torch.tanh(0.5 * concentration * (logs - location))).sum())
-
-    root = optimize.brentq(expected, float(logs.min()), float(logs.max()), xtol=1e-14, rtol=1e-15)
-    return torch.tensor(root, dtype=values.dtype).exp()
+def _logistic_location(values: Tensor, weights: Tensor, **options: Any) -> Tensor:
+    of_population, _ = location(_logistic_score)
+    return of_population(values[..., 0].log(), weights, **options).exp()
 
 
 def _law_scale(law: Any) -> Tensor:
@@ -80,7 +78,6 @@ def _law_median(law: Any) -> Tensor:
     elicits=Functional("power mean of the times", _power_mean, _law_scale),
     reference="Kalbfleisch and Prentice (2002), doi:10.1002/9781118032985; Barnwal, Cho and Hocking (2022), "
     "https://arxiv.org/abs/2006.04920",
-    relation=Exact,
     examples=({}, {"concentration": 0.7}),
     aliases=("weibull_survival", "aft_weibull"),
     formula="-log p(y), -log P(low < y ≤ high) where only that is known",
@@ -103,7 +100,6 @@ def weibull_aft(concentration: float = 1.0) -> Likelihood:
     elicits=Functional("geometric mean of the times", _geometric_mean, _law_median),
     reference="Kalbfleisch and Prentice (2002), doi:10.1002/9781118032985; Barnwal, Cho and Hocking (2022), "
     "https://arxiv.org/abs/2006.04920",
-    relation=Exact,
     examples=({}, {"scale": 0.4}),
     aliases=("log_normal_survival", "aft_normal", "survival:aft"),
     formula="-log p(y), -log P(low < y ≤ high) where only that is known",
@@ -126,7 +122,6 @@ def log_normal_aft(scale: float = 1.0) -> Likelihood:
     elicits=Functional("logistic location of the log times", _logistic_location, _law_scale),
     reference="Kalbfleisch and Prentice (2002), doi:10.1002/9781118032985; Barnwal, Cho and Hocking (2022), "
     "https://arxiv.org/abs/2006.04920",
-    relation=Exact,
     examples=({}, {"concentration": 3.0}),
     aliases=("log_logistic_survival", "aft_logistic"),
     formula="-log p(y), -log P(low < y ≤ high) where only that is known",

@@ -76,12 +76,8 @@ def _label(values: Tensor, weights: Tensor, **options: Any) -> Tensor:
     return values[weights.argmax()]
 
 
-def _top_share(values: Tensor, weights: Tensor) -> Tensor:
+def _top_share(values: Tensor, weights: Tensor, **options: Any) -> Tensor:
     return weights[values == values.max()].sum()
-
-
-def _positive_share(values: Tensor, weights: Tensor, **options: Any) -> Tensor:
-    return _top_share(values, weights)
 
 
 def _squared_hinge(values: Tensor, weights: Tensor, margin: float = 1.0, **options: Any) -> Tensor:
@@ -215,7 +211,7 @@ def _unbounded(law: Any) -> Tensor:
 LABELS = (
     Functional("label", _label, lambda law: law.mode),
     Functional("probability of 1", _tilted_probability, lambda law: law.mean),
-    Functional("probability of the label 1", _positive_share, _last_probability),
+    Functional("probability of the label 1", _top_share, _last_probability),
     Functional("squared-hinge probability", _squared_hinge, _last_probability),
     Functional("exponential-loss probability", _exponential, _last_probability),
     Functional("binary focal probability", _binary_focal, _last_probability),

@@ -68,7 +68,7 @@ def _squared_epsilon_insensitive(raw: Tensor, target: Tensor, reduction: str, *,
 
 def _gaussian_nll(raw: Tensor, target: Tensor, reduction: str, *, full: bool, eps: float) -> Tensor:
     mean, given = raw.unbind(-1)
-    if _any_negative(given):
+    if any_negative(given):
         raise ValueError(
             "A variance is negative; predict it through a link: NLL(Family(Normal, ..., scale=predicted()))."
         )
@@ -77,8 +77,11 @@ def _gaussian_nll(raw: Tensor, target: Tensor, reduction: str, *, full: bool, ep
     return reduce(value + 0.5 * math.log(2 * math.pi) if full else value, reduction)
 
 
-def _any_negative(variance: Tensor) -> bool:
-    # compiled or mapped, nothing may look at a value; a negative variance is then NaN, as in the link
+def any_negative(variance: Tensor) -> bool:
+    """Return whether a variance is negative; compiled or mapped, where nothing may look at a value, False.
+
+    A negative variance is then NaN, as in the link.
+    """
     if torch.compiler.is_compiling():
         return False
     try:

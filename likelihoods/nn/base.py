@@ -216,7 +216,7 @@ class Derived(nn.Module, abc.ABC):
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_made": {}}  # a row is made anew: some hold functions that cannot be pickled
+        return {**self.__dict__, "_made": {}}  # a row is made anew: the attributes say all that it holds
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]

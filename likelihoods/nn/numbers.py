@@ -7,6 +7,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
+from likelihoods.kernels.numbers import any_negative
 from likelihoods.nn.base import Case, Derived, Row, paired
 
 
@@ -152,7 +153,7 @@ class GaussianNLLLoss(Derived, nn.GaussianNLLLoss):
     def _raw(self, *predictions: Any) -> Tensor:
         mean, given = predictions
         variance = given if isinstance(given, Tensor) else torch.full_like(mean, given)
-        if not torch.compiler.is_compiling() and bool((variance < 0).any()):
+        if any_negative(variance):
             raise ValueError(
                 f"A variance is negative, {variance.min().item():g}; predict its logarithm, or the scale through a link."
             )

@@ -101,3 +101,14 @@ def test_an_empty_batch_and_an_impossible_class(name):
             path(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))
     with pytest.raises(ValueError, match=r"row 1, is 3"):
         loss.check(torch.tensor([0, 3]), torch.zeros(2, 3))
+    for label in (-1, 3):  # never the value of another class
+        for path in (loss.derived, loss.nll):
+            assert path(torch.zeros(2, 3), torch.tensor([0, label])).item() == torch.inf
+
+
+def test_an_impossible_class_in_a_call():
+    raw, target = torch.zeros(2, 3), torch.tensor([0, -1])
+    assert lk.loss("focal", reduction="none")(raw, target).isinf().tolist() == [False, True]
+    assert lk.loss("nll", reduction="none").derived(raw, target).tolist() == [0.0, torch.inf]
+    with pytest.raises(ValueError, match=r"row 1, is -1, and must be in the integers 0 to 2"):
+        lk.loss("multi_margin")(raw, target)

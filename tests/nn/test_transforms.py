@@ -82,6 +82,14 @@ def test_mapped(name):
         torch.testing.assert_close(mapped, wanted, rtol=1e-12, atol=1e-12)
 
 
+def test_the_derivation_of_gaussian_nll_is_mapped_though_torchs_own_is_not():
+    mean, target = torch.randn(2, 3, 4, dtype=torch.float64).unbind()
+    variance = torch.rand(3, 4, dtype=torch.float64) + 0.1
+    mapped = torch.vmap(nn.GaussianNLLLoss(strict=True, reduction="none"))(mean, target, variance)
+    wanted = torch.nn.functional.gaussian_nll_loss(mean, target, variance, reduction="none")
+    torch.testing.assert_close(mapped, wanted, rtol=1e-12, atol=1e-12)
+
+
 @pytest.fixture
 def unvalidated():
     """Without the checks of parameters, each of which reads a value."""
