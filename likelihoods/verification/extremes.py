@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from likelihoods.relations import Expected
+from likelihoods.verification import targets
 from likelihoods.verification.law import in_support, not_applicable
-from likelihoods.verification.setting import Setting, is_law
+from likelihoods.verification.setting import Setting
 from likelihoods.verification.spaces import Circle, Continuum, Intervals, Lattice, Listed, Product, Sphere
 
 LARGEST = {torch.float64: 100.0, torch.float32: 30.0}  # raw value of each dtype
@@ -61,15 +62,13 @@ def _count(exact: Setting, setting: Setting) -> tuple[int, str]:
 
 def _pairs(setting: Setting, rows: Tensor) -> tuple[Tensor, Tensor]:
     """Return every possible pair of raw output and target of the loss."""
-    relation = setting.relation
-    soft = not setting.learned and isinstance(relation, Expected) and relation.vector
-    outcome = _soft(setting) if soft else _outcomes(setting)
+    outcome = _soft(setting) if setting.takes_laws else _outcomes(setting)
     raw = rows[:, None].expand(-1, len(outcome), *setting.shape).reshape(-1, *setting.shape)
     outcome = outcome.expand(len(rows), *outcome.shape).reshape(-1, *outcome.shape[1:])
-    if soft:
+    if setting.takes_laws:
         return raw, outcome
     inside = in_support(setting.law(raw), outcome)
-    return raw[inside], setting.blurred(setting.targets(outcome[inside]))
+    return raw[inside], targets.blurred(setting, targets.of(setting, outcome[inside]))
 
 
 def _ranges(rows: Tensor) -> str:
@@ -136,5 +135,6 @@ def _soft(setting: Setting) -> Tensor:
     """Return random laws as targets, and where the loss takes probabilities, every outcome for certain."""
     relation = setting.relation
     assert isinstance(relation, Expected)
-    target, certain = setting.soft(VALUES, setting.generator()), torch.eye(setting.outcomes, dtype=setting.dtype)
-    return torch.cat([target, certain]) if is_law(relation.soft(certain, setting.outcomes)) else target
+    target = targets.soft(setting, VALUES, setting.generator())
+    certain = torch.eye(setting.outcomes, dtype=setting.dtype)
+    return torch.cat([target, certain]) if targets.is_law(relation.soft(certain, setting.outcomes)) else target
