@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -120,15 +119,13 @@ def _numbers(space: Listed | Lattice | Continuum, setting: Setting) -> Tensor:
         if space.first == -torch.inf:
             return space.at(torch.cat([counts, -counts[1:]]))
         return space.at((space.first + counts).clamp(max=space.last))
-    transform: Any = space.transform
     points = torch.tensor(sorted({sign * size for size in LINE for sign in (-1, 1)}), dtype=setting.dtype)
     vector = not isinstance(setting.space, Product | Intervals)
-    shape = transform.inverse_shape(setting.event) if vector else torch.Size()
+    shape = space.transform.inverse_shape(setting.event) if vector else torch.Size()
     line = points.reshape(-1, *[1] * len(shape)).expand(-1, *shape)
-    target: Tensor = transform(line)
-    # not those that round to the support's end
-    apart = ((transform.inv(target) - line).abs() <= 1e-3 * line.abs().clamp_min(1.0)).reshape(len(line), -1).all(-1)
-    return torch.cat([target[apart], target.new_tensor(space.atoms)]) if space.atoms else target[apart]
+    target, apart = space.apart(line)
+    target = target[apart.reshape(len(line), -1).all(-1)]
+    return torch.cat([target, target.new_tensor(space.atoms)]) if space.atoms else target
 
 
 def _soft(setting: Setting) -> Tensor:

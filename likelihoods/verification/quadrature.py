@@ -204,12 +204,11 @@ def _reach(law: Distribution, lattice: Lattice, dtype: torch.dtype) -> tuple[int
 
 def _edges(law: Distribution, space: Continuum) -> tuple[float, float]:
     """Return how far out, on the line, points of the support can be told from its ends."""
-    support, transform, edges = ask(law, "support"), space.transform, []
+    support, edges = ask(law, "support"), []
     for side in (-1.0, 1.0):
         line = side * torch.linspace(0.5, 1000, 2000, dtype=torch.float64)
-        value = transform(line)
-        near = (transform.inv(value) - line).abs() <= 1e-3 * line.abs().clamp_min(1.0)
-        apart = near & value.isfinite() & support.check(value)
+        value, apart = space.apart(line)
+        apart = apart & value.isfinite() & support.check(value)
         edges.append(side * math.inf if bool(apart.all()) else float(line[apart][-1]))
     return edges[0], edges[1]
 
