@@ -44,7 +44,7 @@ def candidates(target: Target, given: Candidates = None) -> tuple[list[Candidate
 
     Args:
         target: the target.
-        given: names of losses, likelihoods, or a mapping from the user's names to either; every registered loss that may be
+        given: names of losses, entries, likelihoods, or a mapping from the user's names to any; every registered loss that may be
             compared if None.
 
     Raises:
