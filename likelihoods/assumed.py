@@ -132,6 +132,10 @@ def from_loss(
     >>> row.likelihood()(torch.zeros(2)).cdf(torch.zeros(2))
     tensor([0.5000, 0.5000])
     """
+    if not callable(loss):
+        raise TypeError(
+            f"from_loss takes a function of predictions and targets, not {loss!r}; for a loss that has a name write find(name)."
+        )
     if labels is None:
         check_interval(support)
     called = name or _name(loss)

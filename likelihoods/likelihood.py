@@ -198,10 +198,15 @@ class Likelihood(nn.Module, abc.ABC):
             fix = " Write target.squeeze(-1)."
         elif self.width is None and raw.dim() == target.dim() + 1 and raw.shape[2:] == target.shape[1:]:
             fix = " The classes belong to the last axis: write raw.movedim(1, -1)."
-        elif self.width is None and raw.shape == target.shape:
+        elif self.width is None and not self.rank and raw.shape == target.shape:
             fix = " The target is an index for each row, not a vector: write target.argmax(-1) if it is one-hot."
-        elif raw.numel() == target.numel() * (self.width or 0):
+        elif not self.rank and raw.numel() == target.numel() * (self.width or 0):
             fix = f" Write raw.reshape({(*batch, width)}) if the values are in that order."
+        if self.rank:
+            axes = "the last axis" if self.rank == 1 else f"the last {self.rank} axes"
+            fix = (
+                f" One target is a whole {'vector' if self.rank == 1 else 'array'}: it takes {axes} of the target.{fix}"
+            )
         return (
             f"raw has shape {tuple(raw.shape)} and the target {tuple(target.shape)}: for this target raw must have shape "
             f"{(*batch, width)}{also}.{fix} (Nothing is broadcast: (N,) against (N, 1) would give N x N values.)"

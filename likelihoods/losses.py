@@ -71,6 +71,7 @@ class Loss(nn.Module):
         indices = isinstance(law, torch.distributions.Categorical)
         part = isinstance(self.relation, Partial) and self.relation.part is not None  # it takes what the part takes
         self._classes = indices and not vector and not part
+        self._vectors_of_classes = indices and vector
         support = None if vector else law.support
         # a vector of integers (an order, a string of labels) is nothing else, in whichever dtype it comes
         self._integers = support is not None and support.is_discrete and support.event_dim > 0
@@ -155,7 +156,17 @@ class Loss(nn.Module):
         return value.sum() / torch.where(total > 0, total, 1.0)  # where every label is missing 0, and no NaN
 
     def _prepare(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        for name, given in (("raw", raw), ("target", target)):
+            if not isinstance(given, Tensor):
+                raise TypeError(
+                    f"{name} is a {type(given).__name__}; {self.name} wants a tensor: write torch.as_tensor({name})."
+                )
         self._check_dtype(target)
+        if self._vectors_of_classes and raw.shape[-1:] != target.shape[-1:]:
+            raise ValueError(
+                f"raw has shape {tuple(raw.shape)} and the target {tuple(target.shape)}: each target of {self.name} is a vector "
+                f"with a number for each of raw's classes, so their last axes must have one length."
+            )
         outcome = self.relation.outcome(target)
         if not (self._model.width == 1 and raw.shape == outcome.shape):
             raw = self._model.align(raw, outcome)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -88,7 +89,7 @@ def implied(
         entry = find(loss)
     if reduction not in ("mean", "sum"):
         raise ValueError(f"reduction={reduction!r}; over the elements of a datum it is 'mean' or 'sum'.")
-    if int(size) != size or size < 1:
+    if not isinstance(size, Integral) or size < 1:
         raise ValueError(f"size={size!r}; give the number of elements of a datum, such as 784.")
     for name, value in (("weight", weight), ("kl_weight", kl_weight)):
         if not (value > 0 and math.isfinite(value)):

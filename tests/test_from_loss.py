@@ -274,6 +274,8 @@ def test_choose_takes_it():
 def test_bad_losses():
     with pytest.raises(TypeError, match=r"one loss for each, \(6,\).*shape \(\).*reduction='none'"):
         lk.from_loss(lambda f, y: ((f - y) ** 2).mean())
+    with pytest.raises(TypeError, match=r"not 'mse'; for a loss that has a name write find"):
+        lk.from_loss("mse")
     with pytest.raises(TypeError, match="gave a float"):
         lk.from_loss(lambda f, y: 1.0)
     with pytest.raises(TypeError, match="another value among others"):

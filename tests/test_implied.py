@@ -73,6 +73,7 @@ def test_what_has_no_noise_scale():
     for given, message in (
         ({"reduction": "none"}, "'mean' or 'sum'"),
         ({"size": 0}, "number of elements"),
+        ({"size": "a"}, "number of elements"),
         ({"kl_weight": 0.0}, "kl_weight=0.0"),
         ({"weight": math.inf}, "weight=inf"),
     ):

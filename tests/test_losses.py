@@ -278,6 +278,24 @@ def test_an_empty_batch(name):
         lk.NLL(loss.likelihood)(raw, target)
 
 
+def test_what_is_no_tensor():
+    with pytest.raises(TypeError, match=r"raw is a list; mse wants a tensor: write torch.as_tensor\(raw\)"):
+        lk.loss("mse")([1.0, 2.0], torch.zeros(2))
+    with pytest.raises(TypeError, match="target is a float"):
+        lk.loss("mse").nll(torch.zeros(()), 1.0)
+
+
+def test_vectors_as_targets_say_which_axes_they_are():
+    for name in ("kl_div", "soft_cross_entropy", "distillation", "list_net"):
+        for path in (lk.loss(name), lk.loss(name).derived, lk.loss(name).nll):
+            with pytest.raises(ValueError, match="their last axes must have one length"):
+                path(torch.zeros(4, 3), torch.full((4, 2), 0.5))
+    with pytest.raises(ValueError, match=r"a whole vector: it takes the last axis of the target"):
+        lk.loss("weibull_aft")(torch.zeros(5), torch.ones(5))
+    with pytest.raises(ValueError, match=r"a whole array: it takes the last 2 axes of the target"):
+        lk.loss("cox")(torch.zeros(1, 5), torch.zeros(1, 5))
+
+
 def test_nan_is_never_hidden():
     for entry in lk.entries():
         loss = lk.loss(entry.name, reduction="none", **entry.examples[0])
@@ -311,6 +329,9 @@ def test_unknown_names_and_options():
     for classes in (2.5, 0):
         with pytest.raises(ValueError, match="a positive whole number"):
             lk.loss("cross_entropy", classes=classes)
+    for name in ("focal", "binary_focal"):
+        with pytest.raises(ValueError, match="gamma=-1"):
+            lk.loss(name, gamma=-1)
     with pytest.raises(ValueError, match="delta=-1"):
         lk.loss("huber", delta=-1.0)
 

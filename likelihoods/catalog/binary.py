@@ -232,4 +232,6 @@ def binary_focal(gamma: float = 2.0, alpha: float | None = None) -> Likelihood:
     its minimum is at σ(f) = 0.69 (gamma 2). σ(f) is therefore no probability; the likelihood here, normalised over both labels,
     says what exp(-loss) would mean. `alpha` weights the class 1 against 0.
     """
+    if not gamma >= 0:
+        raise ValueError(f"gamma={gamma}; it is how fast what is predicted well loses weight: give a number from 0 up.")
     return Energy(binary_focal_energy, width=1, labels=(0.0, 1.0), gamma=gamma, alpha=alpha)

@@ -41,6 +41,8 @@ def focal(gamma: float = 2.0, alpha: Weights = None, classes: int | None = None)
     class probabilities, though in the same order, and can be mapped back onto them: π_k is in proportion to h(p_k) / alpha_k,
     h(p) = p / ((1 - p)^gamma - gamma (1 - p)^(gamma - 1) p log p). The likelihood here is normalised over the classes.
     """
+    if not gamma >= 0:
+        raise ValueError(f"gamma={gamma}; it is how fast what is predicted well loses weight: give a number from 0 up.")
     return Energy(focal_energy, width=classes, gamma=gamma, alpha=alpha)
 
 
