@@ -129,7 +129,7 @@ def claims_section(entry: Entry, claims: list[dict]) -> list[str]:
         if not measured:
             silent.append(f"{name} ({plain(found[0]['note'])})")
             continue
-        worst = max(measured, key=lambda claim: closeness(claim))
+        worst = max(measured, key=closeness)
         error, tolerance = (
             "" if x is None else f"`{x:.1e}`" if x else "0" for x in (worst["error"], worst["tolerance"])
         )

@@ -267,14 +267,14 @@ def _hang(title: str, text: str, width: int) -> str:
 
 def _option(text: str) -> tuple[str, Any]:
     """Return an option's name and value, read as Python's own constants."""
-    name, equals, value = text.partition("=")
-    if not equals or not name.strip():
+    name, equals, value = (part.strip() for part in text.partition("="))
+    if not equals or not name:
         raise click.BadParameter(f"{text!r} is not of the form option=value, such as delta=0.5.", param_hint="-o")
     words = {"true": True, "false": False, "none": None}
     try:
         if value.isidentifier():  # a word, such as link=probit
-            return name.strip(), words.get(value.lower(), value)
-        return name.strip(), ast.literal_eval(value.strip())
+            return name, words.get(value.lower(), value)
+        return name, ast.literal_eval(value)
     except (ValueError, SyntaxError):
         raise click.BadParameter(
             f"{value!r}, given for {name}, is neither a number nor a word, nor a list of such in brackets.",

@@ -21,6 +21,7 @@ from likelihoods.registry import Entry
 from likelihoods.relations import Expected, NoLikelihood, Relation
 from likelihoods.sources import Predicted
 from likelihoods.style import HATCHES, LIGHT, LINES, style
+from likelihoods.verification.law import interior
 from likelihoods.verification.spaces import Lattice, Listed, space
 
 CLASSES = 4  # drawn for a likelihood that takes any number of them
@@ -201,7 +202,8 @@ def _range(likelihood: Likelihood, others: tuple[float, ...]) -> tuple[Tensor, D
         except ValueError as error:
             problem = error
             continue
-        if not bool(law.log_prob(_support(law).check(torch.tensor(0.5)).to(grid) * 0.5).isnan().any()):
+        known = bool(interior(law).all())  # asked here as well: torch.compile switches torch's own check off for good
+        if known and not bool(law.log_prob(_support(law).check(torch.tensor(0.5)).to(grid) * 0.5).isnan().any()):
             return grid, law
     raise ValueError(f"{likelihood!r} exists on no range of raw output that could be drawn.") from problem
 

@@ -44,7 +44,7 @@ def candidates(target: Target, given: Candidates = None) -> tuple[list[Candidate
 
     Args:
         target: the target.
-        given: names of losses, likelihoods, or a mapping from the user's names to either; every registered loss that may be
+        given: names of losses, entries, likelihoods, or a mapping from the user's names to any; every registered loss that may be
             compared if None.
 
     Raises:
@@ -67,22 +67,14 @@ def candidates(target: Target, given: Candidates = None) -> tuple[list[Candidate
 def _named(target: Target, given: Candidates) -> list[tuple[str, Likelihood, str]]:
     if given is None:
         return [_from_entry(entry, target) for entry in entries() if entry.compare]
-    pairs: list[tuple[str, Any]] = (
-        list(given.items())
-        if isinstance(given, Mapping)
-        else [
-            (item if isinstance(item, str) else item.name if isinstance(item, Entry) else repr(item), item)
-            for item in given
-        ]
-    )
+    pairs: list[tuple[str, Any]]
+    pairs = list(given.items()) if isinstance(given, Mapping) else [(_label(item), item) for item in given]
     named = []
     for name, item in pairs:
-        if isinstance(item, str):
-            entry_name, base, assumption = _from_entry(find(item), target)
-            named.append((entry_name if name == item else name, base, assumption))
-        elif isinstance(item, Entry):
-            _, base, assumption = _from_entry(item, target)
-            named.append((name, base, assumption))
+        entry = find(item) if isinstance(item, str) else item
+        if isinstance(entry, Entry):
+            own, base, assumption = _from_entry(entry, target)
+            named.append((own if name == item else name, base, assumption))
         elif isinstance(item, Likelihood):
             named.append((name, item, "The target follows the likelihood that was given."))
         else:
@@ -93,6 +85,12 @@ def _named(target: Target, given: Candidates) -> list[tuple[str, Likelihood, str
     if len(set(names)) < len(names):
         raise ValueError(f"Each candidate needs a name of its own; given were {', '.join(names)}.")
     return named
+
+
+def _label(item: Any) -> str:
+    if isinstance(item, Entry):
+        return item.name
+    return item if isinstance(item, str) else repr(item)
 
 
 def _from_entry(entry: Entry, target: Target) -> tuple[str, Likelihood, str]:

@@ -36,8 +36,8 @@ def choose(
         X: ``(rows, columns)``: a DataFrame (text columns are one-hot coded), an array or a tensor; or a table that
             :func:`likelihoods.read_table` made, which has the target too.
         y: ``(rows,)``: numbers, booleans or labels.
-        candidates: names of losses, likelihoods, or a mapping from names to either; every registered loss whose support holds
-            the target if None.
+        candidates: names of losses, entries, likelihoods, or a mapping from names to any; every registered loss whose support
+            holds the target if None.
         cv: number of folds.
         kind: what the target is, where the values alone would mislead; see :func:`likelihoods.selection.describe`.
         seed: of the folds and of the randomised PIT.

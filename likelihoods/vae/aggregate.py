@@ -12,9 +12,7 @@ from torch.distributions import Independent
 from likelihoods.vae.model import VAE
 from likelihoods.vae.rates import closed_rate
 from likelihoods.vae.schedules import Schedule, check_weight, weight_at
-from likelihoods.vae.terms import Objective, Terms, draw, each_log_prob, log_ratio
-
-ESTIMATORS = ("exact", "stratified", "weighted")
+from likelihoods.vae.terms import Objective, Terms, check_choice, draw, each_log_prob, log_ratio
 
 
 @final
@@ -62,8 +60,7 @@ class BetaTC(Objective):
         gamma: float = 1.0,
     ) -> None:
         super().__init__()
-        if estimator not in ESTIMATORS:
-            raise ValueError(f"estimator={estimator!r}; it must be one of {', '.join(map(repr, ESTIMATORS))}.")
+        check_choice("estimator", estimator, ("exact", "stratified", "weighted"))
         if (size is None) != (estimator == "exact"):
             raise ValueError(
                 f"estimator={estimator!r} with size={size}; 'exact' takes the batch for the whole data set and needs no size, "
@@ -96,17 +93,18 @@ class BetaTC(Objective):
             "dimension_kl": log_each - prior,
         }
         distortion, rate = -log_lik[0], log_ratio(log_q, log_p[0])
+        bound = -distortion - rate.sum(-1)
         penalty = (
             self.alpha * parts["mutual_information"]
             + beta * parts["total_correlation"]
             + self.gamma * parts["dimension_kl"]
         )
         return Terms(
-            bound=-distortion - rate.sum(-1),
+            bound=bound,
             surrogate=distortion + penalty,
             distortion=distortion,
             rate=rate,
-            log_weights=(-distortion - rate.sum(-1)).unsqueeze(0),
+            log_weights=bound.unsqueeze(0),
             parts=parts,
         )
 

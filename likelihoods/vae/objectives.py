@@ -11,10 +11,11 @@ from torch.distributions import Categorical, Distribution, Independent
 
 from likelihoods.vae.model import VAE
 from likelihoods.vae.rates import closed_rate
-from likelihoods.vae.schedules import Schedule, check_weight, weight_at
+from likelihoods.vae.schedules import Schedule, check_weight, least, weight_at
 from likelihoods.vae.terms import (
     Objective,
     Terms,
+    check_choice,
     detached_log_prob,
     draw,
     each_log_prob,
@@ -66,7 +67,7 @@ class ELBO(Objective):
         super().__init__()
         if kl not in ("closed", "sampled"):
             raise ValueError(f"kl={kl!r}; it must be 'closed' or 'sampled'.")
-        check_gradient(gradient, ("standard", "stl"))
+        check_choice("gradient", gradient, ("standard", "stl"))
         if gradient == "stl" and kl == "closed":
             raise ValueError(
                 "gradient='stl' changes the slope of a sampled KL term; write kl='sampled', gradient='stl'."
@@ -74,7 +75,7 @@ class ELBO(Objective):
         check_weight("free_bits", free_bits)
         self.k, self.kl, self.gradient = check_samples(k), kl, gradient
         self.beta, self.free_bits = check_weight("beta", beta), free_bits
-        self.is_bound = (beta.least if isinstance(beta, Schedule) else beta) >= 1.0
+        self.is_bound = least(beta) >= 1.0
 
     def forward(self, vae: VAE, x: Any, step: int | None = None) -> Terms:
         """Return the terms of each datum."""
@@ -134,7 +135,7 @@ class IWAE(Objective):
 
     def __init__(self, k: int, *, gradient: str = "standard") -> None:
         super().__init__()
-        self.k, self.gradient = check_samples(k), check_gradient(gradient, ("standard", "stl", "dreg"))
+        self.k, self.gradient = check_samples(k), check_choice("gradient", gradient, ("standard", "stl", "dreg"))
 
     def forward(self, vae: VAE, x: Any, step: int | None = None) -> Terms:
         """Return the terms of each datum."""
@@ -217,7 +218,7 @@ class Enumerated(Objective):
     def __init__(self, *, beta: float | Schedule = 1.0) -> None:
         super().__init__()
         self.beta = check_weight("beta", beta)
-        self.is_bound = (beta.least if isinstance(beta, Schedule) else beta) >= 1.0
+        self.is_bound = least(beta) >= 1.0
 
     def forward(self, vae: VAE, x: Any, step: int | None = None) -> Terms:
         """Return the terms of each datum."""
@@ -265,13 +266,6 @@ def check_samples(k: int) -> int:
     if not isinstance(k, int) or k < 1:
         raise ValueError(f"k={k!r}; the number of samples of z is a positive whole number.")
     return k
-
-
-def check_gradient(gradient: str, known: tuple[str, ...]) -> str:
-    """Return the name of a gradient estimator, or raise ValueError."""
-    if gradient not in known:
-        raise ValueError(f"gradient={gradient!r}; it must be one of {', '.join(map(repr, known))}.")
-    return gradient
 
 
 def _weighted(vae: VAE, x: Any, k: int, alpha: float) -> Terms:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple, final
@@ -20,9 +20,10 @@ from pyro.poutine.util import prune_subsample_sites
 from pyro.util import check_if_enumerated, check_model_guide_match, check_site_shape, warn_if_nan
 from torch import Tensor
 
+from likelihoods.vae import batches
 from likelihoods.vae.model import VAE
-from likelihoods.vae.objectives import ELBO, IWAE, check_gradient, check_samples, log_mean_exp
-from likelihoods.vae.terms import Objective, laws
+from likelihoods.vae.objectives import ELBO, IWAE, check_samples, log_mean_exp
+from likelihoods.vae.terms import Objective, check_choice, laws
 
 Site = Any  # a dict that Pyro's trace holds
 
@@ -62,7 +63,7 @@ class IWAE_ELBO(pyro.infer.ELBO):
 
     def __init__(self, k: int, *, gradient: str = "standard", vectorize_particles: bool = True, **options: Any) -> None:
         check_samples(k)
-        self.gradient = check_gradient(gradient, ("standard", "stl", "dreg"))
+        self.gradient = check_choice("gradient", gradient, ("standard", "stl", "dreg"))
         pyro.infer.ELBO.__init__(self, num_particles=k, vectorize_particles=vectorize_particles, **options)
 
     def _get_trace(self, model: Any, guide: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
@@ -228,7 +229,7 @@ def check_parity(vae: VAE, x: Any, *, k: int = 5, seed: int = 0) -> list[Parity]
         (IWAE(k), pyro.infer.RenyiELBO(alpha=0, **many)),
         *((IWAE(k, gradient=g), IWAE_ELBO(k, gradient=g, max_plate_nesting=1)) for g in ("standard", "stl", "dreg")),
     ]
-    x = _map(x, lambda value: value.double() if value.is_floating_point() else value)
+    x = batches.each(x, lambda value: value.double() if value.is_floating_point() else value)
     if not _pyro_has_closed_form(vae, x):
         del pairs[1]
     rows = []
@@ -274,11 +275,3 @@ def _slopes(vae: VAE, seed: int, run: Callable[[VAE], float]) -> tuple[float, li
         torch.manual_seed(seed)
         value = run(own)
     return value, [torch.zeros_like(p) if p.grad is None else p.grad for p in own.parameters()]
-
-
-def _map(x: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    if isinstance(x, Mapping):
-        return {name: _map(value, change) for name, value in x.items()}
-    if isinstance(x, tuple | list):
-        return tuple(_map(value, change) for value in x)
-    return change(x)

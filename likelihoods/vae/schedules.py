@@ -115,6 +115,11 @@ def weight_at(weight: float | Schedule, step: int | None) -> float:
     return weight(step)
 
 
+def least(weight: float | Schedule) -> float:
+    """Return the smallest weight that is ever given."""
+    return weight.least if isinstance(weight, Schedule) else weight
+
+
 def check_weight(name: str, weight: float | Schedule) -> float | Schedule:
     """Return a weight, or raise ValueError where it is negative or not finite."""
     if not isinstance(weight, Schedule) and not (math.isfinite(weight) and weight >= 0.0):

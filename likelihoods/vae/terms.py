@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 from torch.func import functional_call
+
+from likelihoods.vae import batches
 
 if TYPE_CHECKING:
     from likelihoods.vae.model import VAE
@@ -106,7 +107,7 @@ def laws(vae: VAE, x: Any) -> tuple[Tensor, Distribution, Distribution]:
 
 def log_likelihood(vae: VAE, x: Any, z: Tensor, batch: torch.Size) -> Tensor:
     """Return log p(x|z), ``(K, B)``, for z with K in front of the batch axes."""
-    value = vae.likelihood.log_prob(vae.decode_raw(z), _repeat(x, len(z)))
+    value = vae.likelihood.log_prob(vae.decode_raw(z), batches.each(x, lambda part: part.expand(len(z), *part.shape)))
     if value.shape != (len(z), *batch):
         raise ValueError(
             f"The likelihood gives values of shape {tuple(value.shape[1:])} for a batch {tuple(batch)}: one number a datum "
@@ -152,10 +153,8 @@ def log_ratio(log_q: Tensor, log_p: Tensor) -> Tensor:
     return log_q - log_p
 
 
-def _repeat(x: Any, k: int) -> Any:
-    """Return a batch with an axis of k samples in front, without copies."""
-    if isinstance(x, Mapping):
-        return {name: _repeat(value, k) for name, value in x.items()}
-    if isinstance(x, tuple | list):
-        return tuple(_repeat(value, k) for value in x)
-    return x.expand(k, *x.shape)
+def check_choice(name: str, value: str, known: tuple[str, ...]) -> str:
+    """Return the value of an argument that is one of a few words, or raise ValueError."""
+    if value not in known:
+        raise ValueError(f"{name}={value!r}; it must be one of {', '.join(map(repr, known))}.")
+    return value

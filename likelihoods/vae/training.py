@@ -7,7 +7,7 @@ import math
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from tqdm.auto import tqdm
 
-from likelihoods.vae import checkpoint
+from likelihoods.vae import batches, checkpoint
 from likelihoods.vae.model import VAE
 from likelihoods.vae.terms import Objective, Terms
 
@@ -94,13 +94,13 @@ def fit(
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("patience", patience)):
         if not (isinstance(value, int) and value >= 1) and not (name == "patience" and value is None):
             raise ValueError(f"{name}={value!r}; give a whole number from 1 up.")
-    sizes = {"train": _size(train), "valid": _size(valid)}
+    sizes = {"train": batches.rows(train), "valid": batches.rows(valid)}
     if not all(sizes.values()):
         raise ValueError(f"The numbers of data are {sizes}; fit wants at least one of each.")
     optimizer = torch.optim.Adam(vae.parameters(), lr=lr) if optimizer is None else optimizer
     device = next(vae.parameters()).device
     folder, size = Path(out), sizes["train"]
-    batches = math.ceil(size / batch_size)
+    steps = math.ceil(size / batch_size)  # an epoch
     settings = " ".join(repr(optimizer).split())  # its learning rate among them, which the checkpoint's would replace
     run = {"objective": repr(objective), "batch_size": batch_size, "optimizer": settings, **sizes}
 
@@ -121,7 +121,7 @@ def fit(
         history = state["history"]
         return len(history) >= epochs or (patience is not None and len(history) - _best(history) >= patience)
 
-    bar = tqdm(total=epochs * batches, initial=state["step"], unit="step", disable=not progress)
+    bar = tqdm(total=epochs * steps, initial=state["step"], unit="step", disable=not progress)
     look = 1 if device.type == "cpu" else LOOK
     with bar, _sigterm() as asked:
         while not done():
@@ -129,19 +129,17 @@ def fit(
             epoch = len(state["history"])
             order = torch.randperm(size, generator=torch.Generator().manual_seed(state["seed"] + epoch))
             unseen: list[tuple[int, Tensor, Terms, Any]] = []
-            for batch in range(state["step"] - epoch * batches, batches):
+            for batch in range(state["step"] - epoch * steps, steps):
                 rows = order[batch * batch_size : (batch + 1) * batch_size]
                 x = _pick(train, rows, device)
                 try:
                     terms: Terms = vae(x, objective, state["step"])
-                except (
-                    ValueError
-                ) as error:  # torch's validation, where it is on, is the first to see what is not finite
+                except ValueError as error:  # torch's validation is the first to see what is not finite
                     _explain(error, state["step"], vae, folder)
                     raise
                 loss = terms.surrogate.mean()
                 unseen.append((state["step"], rows, _detached(terms), loss.detach()))
-                if len(unseen) == look or batch == batches - 1:
+                if len(unseen) == look or batch == steps - 1:
                     _check(unseen, vae, folder)
                     unseen.clear()
                 optimizer.zero_grad()
@@ -188,11 +186,11 @@ def _validate(
         with torch.cuda.device(device):
             torch.cuda.manual_seed(seed)
     try:
-        for rows in torch.arange(_size(valid)).split(batch_size):
+        for rows in torch.arange(batches.rows(valid)).split(batch_size):
             total += vae(_pick(valid, rows, device), objective, step).bound.sum()
     finally:
         _set_rng(before, device)
-    return total.item() / _size(valid)
+    return total.item() / batches.rows(valid)
 
 
 def _check(unseen: list[tuple[int, Tensor, Terms, Any]], vae: VAE, folder: Path) -> None:
@@ -289,19 +287,5 @@ def _detached(terms: Terms) -> Terms:
     return Terms(terms.bound.detach(), terms.surrogate.detach(), terms.distortion.detach(), terms.rate.detach())
 
 
-def _size(x: Any) -> int:
-    """Return how many data there are, or raise ValueError where the tensors disagree."""
-    if not isinstance(x, Mapping | tuple | list):
-        return len(x)
-    sizes = [_size(value) for value in (x.values() if isinstance(x, Mapping) else x)]
-    if len(set(sizes)) != 1:
-        raise ValueError(f"The tensors of the data have {sizes} rows; give each as many.")
-    return sizes[0]
-
-
 def _pick(x: Any, rows: Tensor, device: torch.device) -> Any:
-    if isinstance(x, Mapping):
-        return {name: _pick(value, rows, device) for name, value in x.items()}
-    if isinstance(x, tuple | list):
-        return tuple(_pick(value, rows, device) for value in x)
-    return x[rows.to(x.device)].to(device)
+    return batches.each(x, lambda part: part[rows.to(part.device)].to(device))

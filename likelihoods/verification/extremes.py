@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from likelihoods.relations import Expected
+from likelihoods.verification import targets
 from likelihoods.verification.law import in_support, not_applicable
-from likelihoods.verification.setting import Setting, is_law
+from likelihoods.verification.setting import Setting
 from likelihoods.verification.spaces import Circle, Continuum, Intervals, Lattice, Listed, Product, Sphere
 
 LARGEST = {torch.float64: 100.0, torch.float32: 30.0}  # raw value of each dtype
@@ -61,15 +61,13 @@ def _count(exact: Setting, setting: Setting) -> tuple[int, str]:
 
 def _pairs(setting: Setting, rows: Tensor) -> tuple[Tensor, Tensor]:
     """Return every possible pair of raw output and target of the loss."""
-    relation = setting.relation
-    soft = not setting.learned and isinstance(relation, Expected) and relation.vector
-    outcome = _soft(setting) if soft else _outcomes(setting)
+    outcome = _soft(setting) if setting.takes_laws else _outcomes(setting)
     raw = rows[:, None].expand(-1, len(outcome), *setting.shape).reshape(-1, *setting.shape)
     outcome = outcome.expand(len(rows), *outcome.shape).reshape(-1, *outcome.shape[1:])
-    if soft:
+    if setting.takes_laws:
         return raw, outcome
     inside = in_support(setting.law(raw), outcome)
-    return raw[inside], setting.blurred(setting.targets(outcome[inside]))
+    return raw[inside], targets.blurred(setting, targets.of(setting, outcome[inside]))
 
 
 def _ranges(rows: Tensor) -> str:
@@ -121,20 +119,19 @@ def _numbers(space: Listed | Lattice | Continuum, setting: Setting) -> Tensor:
         if space.first == -torch.inf:
             return space.at(torch.cat([counts, -counts[1:]]))
         return space.at((space.first + counts).clamp(max=space.last))
-    transform: Any = space.transform
     points = torch.tensor(sorted({sign * size for size in LINE for sign in (-1, 1)}), dtype=setting.dtype)
     vector = not isinstance(setting.space, Product | Intervals)
-    shape = transform.inverse_shape(setting.event) if vector else torch.Size()
+    shape = space.transform.inverse_shape(setting.event) if vector else torch.Size()
     line = points.reshape(-1, *[1] * len(shape)).expand(-1, *shape)
-    target: Tensor = transform(line)
-    # not those that round to the support's end
-    apart = ((transform.inv(target) - line).abs() <= 1e-3 * line.abs().clamp_min(1.0)).reshape(len(line), -1).all(-1)
-    return torch.cat([target[apart], target.new_tensor(space.atoms)]) if space.atoms else target[apart]
+    target, apart = space.apart(line)
+    target = target[apart.reshape(len(line), -1).all(-1)]
+    return torch.cat([target, target.new_tensor(space.atoms)]) if space.atoms else target
 
 
 def _soft(setting: Setting) -> Tensor:
     """Return random laws as targets, and where the loss takes probabilities, every outcome for certain."""
     relation = setting.relation
     assert isinstance(relation, Expected)
-    target, certain = setting.soft(VALUES, setting.generator()), torch.eye(setting.outcomes, dtype=setting.dtype)
-    return torch.cat([target, certain]) if is_law(relation.soft(certain, setting.outcomes)) else target
+    target = targets.soft(setting, VALUES, setting.generator())
+    certain = torch.eye(setting.outcomes, dtype=setting.dtype)
+    return torch.cat([target, certain]) if targets.is_law(relation.soft(certain, setting.outcomes)) else target

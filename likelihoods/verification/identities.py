@@ -10,6 +10,7 @@ from torch import Tensor
 
 from likelihoods.kernels import KERNELS
 from likelihoods.relations import Affine, Partial, Weighted
+from likelihoods.verification import targets
 from likelihoods.verification.conventions import CONVENTIONS
 from likelihoods.verification.law import in_support, not_applicable, worst
 from likelihoods.verification.setting import Setting
@@ -130,7 +131,7 @@ def _slope(setting: Setting, other: Value) -> tuple[float, float, str]:
 
 def _points(setting: Setting) -> tuple[Tensor, Tensor]:
     """Return raw ``(n, *shape)`` and targets, random and near the ends of the domain."""
-    return setting.pairs(torch.cat([setting.raws[:RAWS], setting.extremes(1.0)]), TARGETS)
+    return targets.pairs(setting, torch.cat([setting.raws[:RAWS], setting.extremes(1.0)]), TARGETS)
 
 
 def _grid(setting: Setting) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -138,13 +139,13 @@ def _grid(setting: Setting) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     loss = _other(setting)
     raws = setting.raws
     outcome = setting.spread(setting.law(raws[0]), 2 * TARGETS)
-    target = setting.targets(outcome)
+    target = targets.of(setting, outcome)
     raw = raws[:, None].expand(len(raws), len(target), *setting.shape)
     inside = in_support(setting.law(raw), outcome.expand(len(raws), *outcome.shape))
-    targets = target.expand(len(raws), *target.shape)
+    each = target.expand(len(raws), *target.shape)
     value, nll = torch.zeros(2, *inside.shape, dtype=raw.dtype)
-    value[inside] = loss(raw[inside], targets[inside]).detach()
-    nll[inside] = setting.nats(raw[inside], targets[inside]).detach()
+    value[inside] = loss(raw[inside], each[inside]).detach()
+    nll[inside] = setting.nats(raw[inside], each[inside]).detach()
     return value, nll, inside, target
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from likelihoods.relations import Affine, Expected, Partial, Weighted
+from likelihoods.relations import Affine, Partial, Weighted
+from likelihoods.verification import targets
 from likelihoods.verification.density import measured
 from likelihoods.verification.law import ask, not_applicable, not_available, worst
 from likelihoods.verification.minimise import beside, minimiser
@@ -46,11 +47,10 @@ def proper(setting: Setting) -> tuple[float, float, str]:
 
 def population(setting: Setting, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Return targets of the loss ``(n, ...)`` and irregular probabilities ``(n,)``."""
-    relation = setting.relation
-    if not setting.learned and isinstance(relation, Expected) and relation.vector:
-        target = setting.soft(POPULATION, generator)
+    if setting.takes_laws:
+        target = targets.soft(setting, POPULATION, generator)
     else:
-        target = setting.targets(_outcomes(setting, generator))
+        target = targets.of(setting, _outcomes(setting, generator))
     weights = 0.1 + torch.rand(len(target), dtype=setting.dtype, generator=generator)
     return target, weights / weights.sum()
 
@@ -122,15 +122,13 @@ def _spread(
 def _returned(setting: Setting, name: str) -> tuple[float, float, str]:
     """Measure the slope of the expected loss at the law whose population it is, and by how much it is lower elsewhere."""
     truth, outcome, share = _own(setting)
-    if not setting.learned and isinstance(
-        setting.relation, Weighted
-    ):  # the weights tilt what they are given to the law
+    if not setting.learned and isinstance(setting.relation, Weighted):  # its weights tilt the population to the law
         share = share / setting.relation.weight(outcome)
         share = share / share.sum()
     off = AWAY * torch.randn(truth.shape, dtype=setting.dtype, generator=setting.generator())
     starts = torch.stack([truth + off, truth - off, truth + 0.1 * off, truth - 0.1 * off])
     near = starts[setting.possible(starts)][0]
-    slope, found, start = beside(setting, setting.targets(outcome), share, truth, near)
+    slope, found, start = beside(setting, targets.of(setting, outcome), share, truth, near)
     if not start > ELICITS:
         raise ValueError(f"A move by {AWAY} changes the expected loss by {start:.1e} only: it has no minimum there.")
     lower = max(0.0, -found) ** 0.5  # a loss is as flat as the square of the way to its minimum

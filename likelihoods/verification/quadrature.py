@@ -7,19 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Transform, constraints
 from torch.nn.functional import logsigmoid
 
 from likelihoods.divergences.support import atoms
+from likelihoods.verification.integral import PIECE, integral
 from likelihoods.verification.law import NotMeasured, ask, not_available
 from likelihoods.verification.spaces import Circle, Continuum, Intervals, Lattice, Listed, Product, Space, Sphere
 
-PIECE = 1e-12  # what the quadrature of one piece is asked for
-PIECES = 10_000  # that are halved at a time, at most
-DEPTH, SHORTEST = 60, 1e-13  # halvings of a piece, and the part of it that is halved no more
 MASS = 1e-9  # a few pieces' quadrature error, and that of a distribution function's series
 FIRST, LAST = 1 << 10, 1 << 22  # a lattice is added up to FIRST points, then twice as far, at most to LAST
 PLANE, TURN = (401, 161, 101), 401  # points of a rule along each of 1, 2 or 3 axes of a simplex, and on a circle
@@ -27,8 +24,6 @@ ROUGH = 1e-14  # of each piece of a rule on the line
 SMALLEST = 1e-280  # probabilities that are as good as nought
 NOTHING = 1e-18  # shares that are left out
 RANGE = 8.0  # of the variable t of x = sinh(t), in which all but a hair of the mass lies
-FINE, COARSE = (np.polynomial.legendre.leggauss(count) for count in (15, 10))  # two rules, on (-1, 1)
-NODES = 0.5 + 0.5 * torch.from_numpy(np.concatenate([FINE[0], COARSE[0]]))
 
 
 @dataclass(frozen=True)
@@ -209,12 +204,11 @@ def _reach(law: Distribution, lattice: Lattice, dtype: torch.dtype) -> tuple[int
 
 def _edges(law: Distribution, space: Continuum) -> tuple[float, float]:
     """Return how far out, on the line, points of the support can be told from its ends."""
-    support, transform, edges = ask(law, "support"), space.transform, []
+    support, edges = ask(law, "support"), []
     for side in (-1.0, 1.0):
         line = side * torch.linspace(0.5, 1000, 2000, dtype=torch.float64)
-        value = transform(line)
-        near = (transform.inv(value) - line).abs() <= 1e-3 * line.abs().clamp_min(1.0)
-        apart = near & value.isfinite() & support.check(value)
+        value, apart = space.apart(line)
+        apart = apart & value.isfinite() & support.check(value)
         edges.append(side * math.inf if bool(apart.all()) else float(line[apart][-1]))
     return edges[0], edges[1]
 
@@ -249,55 +243,6 @@ def _integrated(law: Distribution, space: Continuum) -> Mass:
         weight = float(law.log_prob(torch.tensor(atom, dtype=torch.float64)).exp())
         total, below = total + weight, below + weight * (points >= atom).double()
     return Mass(total, points, below)
-
-
-def integral(
-    density: Callable[[Tensor], Tensor], breaks: Tensor, *, tails: bool = True, accuracy: float = PIECE
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the integral of each piece between the breaks, and (``tails``) of the two beyond them, its points and shares.
-
-    Gauss's rules of 15 and 10 points, on all pieces at once; those on which they differ are halved.
-
-    Raises:
-        ValueError: pieces are left on which they differ.
-    """
-    unit = breaks[-1] - breaks[0]
-    unit = torch.where(unit > 0, unit, 1.0)  # of the tails, whose variable is u in x = end + unit u / (1 - u)
-    count = len(breaks) - 1 + 2 * tails
-    piece, start, stop = torch.arange(count), torch.zeros(count).double(), torch.ones(count).double()
-    total = torch.zeros(count, dtype=torch.float64)
-    low = torch.cat([breaks[:1], breaks[:-1], breaks[-1:]]) if tails else breaks[:-1]
-    width = torch.cat([-unit[None], breaks.diff(), unit[None]]) if tails else breaks.diff()
-    outer = torch.zeros(count, dtype=torch.bool)
-    outer[[0, -1]] = tails
-    points: list[Tensor] = []
-    shares: list[Tensor] = []
-    for _ in range(DEPTH):
-        u = start[:, None] + (stop - start)[:, None] * NODES
-        left = 1 - u
-        where = torch.where(outer[piece, None], u / left, u)
-        slope = torch.where(outer[piece, None], left**-2, 1.0) * (width[piece] * (stop - start)).abs()[:, None]
-        height = density(low[piece, None] + width[piece, None] * where) * slope
-        height = height.nan_to_num(posinf=torch.inf).where(slope.isfinite(), 0.0)
-        fine, coarse = (
-            0.5 * (part @ torch.from_numpy(rule[1]))
-            for part, rule in zip(height.split([len(FINE[0]), len(COARSE[0])], -1), (FINE, COARSE), strict=True)
-        )
-        done = ((fine - coarse).abs() <= accuracy) | (stop - start < SHORTEST)
-        total = total.index_add(0, piece[done], fine[done])
-        fifteen = slice(len(FINE[0]))
-        points.append((low[piece, None] + width[piece, None] * where)[done][:, fifteen].flatten())
-        shares.append((0.5 * height[:, fifteen] * torch.from_numpy(FINE[1]))[done].flatten())
-        if bool(done.all()):
-            return total, torch.cat(points), torch.cat(shares)
-        piece, start, stop = piece[~done], start[~done], stop[~done]
-        if len(piece) > PIECES:
-            break
-        middle = 0.5 * (start + stop)
-        piece, start, stop = piece.repeat(2), torch.cat([start, middle]), torch.cat([middle, stop])
-    raise ValueError(
-        f"The integral of the density is not finished: {len(piece)} pieces are left after so many halvings."
-    )
 
 
 def landmarks(law: Distribution) -> Tensor:

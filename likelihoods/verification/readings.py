@@ -11,12 +11,13 @@ from torch import Tensor
 from likelihoods.catalog import find
 from likelihoods.distributions import Bernoulli
 from likelihoods.relations import Expected, Gibbs, NoLikelihood, NoLikelihoodError, Weighted
+from likelihoods.verification import targets
 from likelihoods.verification.identities import IDENTITY
 from likelihoods.verification.law import not_applicable, not_available, worst
 from likelihoods.verification.minimise import minimiser
 from likelihoods.verification.population import ELICITS, population
 from likelihoods.verification.quadrature import rule
-from likelihoods.verification.setting import Setting, is_law
+from likelihoods.verification.setting import Setting
 from likelihoods.verification.spaces import Continuum, Listed
 
 VARIES = 1e-3  # nats by which a normaliser must move to be said to; and parts of 1 by which a field must turn
@@ -42,7 +43,7 @@ def tilt(setting: Setting) -> tuple[float, float, str]:
         raise not_applicable("an outcome of weight 0 is left out, and nothing tells its probability")
     tilted = setting.law(setting.raws[-1]).log_prob(values).exp()
     truth = tilted / weight / (tilted / weight).sum()
-    law = setting.law(minimiser(setting, setting.targets(values), truth, near=setting.raws[0]))
+    law = setting.law(minimiser(setting, targets.of(setting, values), truth, near=setting.raws[0]))
     found = law.log_prob(values).exp()
     back = setting.relation.untilt(law)
     index = values if isinstance(back, Bernoulli) else torch.arange(len(values))
@@ -57,11 +58,11 @@ def expectation(setting: Setting) -> tuple[float, float, str]:
     """Measure the loss against the sum over the law's own masses, and that t is a law."""
     relation = setting.relation
     assert isinstance(relation, Expected)
-    raw, target = setting.pairs(setting.raws, 8)
+    raw, target = targets.pairs(setting, setting.raws, 8)
     law, values = setting.law(raw), _listed(setting)
     soft = relation.soft(target, len(values))
-    if not is_law(soft):
-        raise ValueError(f"t does not sum to 1: {soft[((soft.sum(-1) - 1).abs() > 1e-12)][:1].tolist()}.")
+    if not targets.is_law(soft):
+        raise ValueError(f"t is no law: {next(t for t in soft if not targets.is_law(t)).tolist()}.")
     nll = [-law.log_prob(value.expand(len(raw), *value.shape)) for value in values]
     weight = torch.ones(len(values)) if relation.weight is None else relation.weight(nll[0])
     wanted = torch.zeros(len(raw), dtype=raw.dtype)
@@ -84,7 +85,7 @@ def mean_of_soft(setting: Setting) -> tuple[float, float, str]:
     if setting.width < len(values) - 1:
         raise not_available("the family does not hold every law of its outcomes")
     target, share = population(setting, setting.generator())
-    known = setting.known(target)
+    known = targets.known(setting, target)
     target, share = target[known], share[known] / share[known].sum()
     wanted = share @ relation.soft(target, len(values))
     if relation.weight is not None:
@@ -95,7 +96,7 @@ def mean_of_soft(setting: Setting) -> tuple[float, float, str]:
 
 def normaliser(setting: Setting) -> tuple[float, float, str]:
     """Measure energy - NLL + log Z, where Z adds up exp(-energy) over all labels; the energy is the loss by its weight."""
-    raw, target = setting.pairs(setting.raws, 4)
+    raw, target = targets.pairs(setting, setting.raws, 4)
     log_z = _log_normaliser(setting, raw)
     energy, nats = _energy(setting, raw, target), setting.nats(raw, target)
     size = torch.stack([energy.abs(), nats.abs(), log_z.abs()]).amax(0).clamp_min(1.0)
@@ -126,7 +127,7 @@ def missing(setting: Setting) -> tuple[float, float, str]:
     stated = setting.missing
     if stated is None:
         raise not_applicable("no value stands for a missing target")
-    raw, target = setting.pairs(setting.raws, 2)
+    raw, target = targets.pairs(setting, setting.raws, 2)
     gone = torch.arange(len(target)) % 3 == 0
     holed = torch.where(gone, torch.full_like(target, stated.label), target)
     leaf = raw.clone().requires_grad_()
@@ -161,7 +162,7 @@ def no_law(setting: Setting) -> tuple[float, float, str]:
 def refused(setting: Setting) -> tuple[float, float, str]:
     """Count the ways to get a likelihood that are not refused, and a nearest loss that has none."""
     assert isinstance(setting.relation, NoLikelihood)
-    raw, target = setting.pairs(setting.raws[:2], 1)
+    raw, target = targets.pairs(setting, setting.raws[:2], 1)
     loss = setting.loss()
     ways = (
         lambda: setting.entry.likelihood(**setting.options),
@@ -213,7 +214,7 @@ def _stray(setting: Setting, raw: Tensor) -> float:
         kept = share > 0
         outcome, share = outcome[kept], share[kept]
         log_share = law.log_prob(outcome)
-        found = setting.law(minimiser(setting, setting.targets(outcome), share))
+        found = setting.law(minimiser(setting, targets.of(setting, outcome), share))
         return float(0.5 * (share * (found.log_prob(outcome) - log_share).expm1().abs()).sum())
 
 
@@ -221,7 +222,7 @@ def _curl(setting: Setting) -> float:
     """Return the largest asymmetry of the Jacobian of the loss's gradient in raw, by differences of the gradient itself."""
     if setting.width < 2:
         return 0.0
-    raw, target = setting.pairs(setting.raws[:8], 1)
+    raw, target = targets.pairs(setting, setting.raws[:8], 1)
     loss = setting.loss()
 
     def field(at: Tensor) -> Tensor:
@@ -255,6 +256,6 @@ def _log_mass(setting: Setting, raw: Tensor) -> Tensor:
     """Return the logarithm of the mass of exp(-loss), by the points of the law that the nearest loss lends."""
     law = setting.law(raw)
     outcome, share = rule(law, setting.space, setting.dtype)
-    loss = setting.loss()(raw.expand(len(outcome), *setting.shape), setting.targets(outcome))
+    loss = setting.loss()(raw.expand(len(outcome), *setting.shape), targets.of(setting, outcome))
     log_mass: Tensor = (share.log() - law.log_prob(outcome) - loss).logsumexp(0)
     return log_mass

@@ -46,8 +46,7 @@ class Claim:
     @property
     def setting(self) -> str:
         """The row with its options, as one would write it."""
-        options = ", ".join(f"{name}={value!r}" for name, value in self.options.items())
-        return f"{self.loss}({options})" if options else self.loss
+        return f"{self.loss}({_text(self.options)})" if self.options else self.loss
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from likelihoods.catalog import entries, find
 from likelihoods.registry import Entry
@@ -102,17 +103,10 @@ def verify(name: str | Entry | Sequence[str | Entry] | None = None, *, seed: int
     rows = [row if isinstance(row, Entry) else find(row) for row in wanted]
     settings = [(row, example) for row in rows for example in row.examples]
     found: list[Claim] = []
-    with one_thread():
-        if not progress:
-            for row, example in settings:
-                found += _execute(row, example, seed)
-            return Report(tuple(found), seed)
-        from tqdm import tqdm
-
-        with tqdm(settings, unit="setting") as bar:
-            for row, example in bar:
-                bar.set_description(row.name)
-                found += _execute(row, example, seed)
+    with one_thread(), tqdm(settings, unit="setting", disable=not progress) as bar:
+        for row, example in bar:
+            bar.set_description(row.name)
+            found += _execute(row, example, seed)
     return Report(tuple(found), seed)
 
 

@@ -13,8 +13,8 @@ from torch.distributions import Categorical, Distribution, biject_to
 from likelihoods.likelihood import Likelihood
 from likelihoods.losses import Loss
 from likelihoods.registry import Entry
-from likelihoods.relations import Expected, Missing, NoLikelihood, Partial, Relation
-from likelihoods.verification.law import NotMeasured, ask, in_support, interior, not_applicable
+from likelihoods.relations import Expected, Missing, NoLikelihood, Relation
+from likelihoods.verification.law import ask, interior, not_applicable
 from likelihoods.verification.spaces import Circle, Intervals, Lattice, Listed, Product, Space, Sphere, space
 
 CLASSES, AXES = 4, 3  # raw scalars of a likelihood that takes any number of them: of classes, and of a continuum's axes
@@ -23,7 +23,6 @@ SIZES = (0.0, 1e-8, 1.0, 30.0, 100.0)  # of extreme raw values, of either sign; 
 RAWS = 64
 COLUMNS = 8  # of raw output that each take every extreme value, the others being ordinary
 ATOM = 8  # of so many points one is an atom, where the law has any
-LAW = 1e3  # rounding errors by which probabilities may miss 1
 COMBINATIONS = 256  # of extreme raw values, where a target takes several
 
 
@@ -71,6 +70,11 @@ class Setting:
         """What stands for a missing target, if anything does."""
         stated = self.entry.law_relation(**self.options)
         return stated if isinstance(stated, Missing) else None
+
+    @property
+    def takes_laws(self) -> bool:
+        """Whether the loss's targets are vectors that stand for laws of the outcome."""
+        return not self.learned and isinstance(self.relation, Expected) and self.relation.vector
 
     @cached_property
     def shape(self) -> torch.Size:
@@ -239,96 +243,11 @@ class Setting:
         made[2::4, ..., 1] = torch.inf
         return made
 
-    # Targets of the loss
-
     @cached_property
     def outcomes(self) -> int:
         """The number of outcomes of the law that the loss takes an expectation over."""
         assert isinstance(self.space, Listed)
         return len(self.space.values)
-
-    def soft(self, count: int, generator: torch.Generator) -> Tensor:
-        """Return random targets that are vectors, ``(count, K)``, some of them with zeros.
-
-        The relation says whether it takes log-odds, probabilities or their logarithms: what it makes a law of.
-
-        Raises:
-            ValueError: it makes a law of none of them.
-        """
-        assert isinstance(self.relation, Expected)
-        noise = 2 * torch.randn(count, self.outcomes, dtype=self.dtype, generator=generator)
-        kept = torch.rand(noise.shape, dtype=self.dtype, generator=generator) < 0.7
-        some = noise.softmax(-1) * (kept | (noise == noise.amax(-1, keepdim=True)))
-        for tried in (noise, some / some.sum(-1, keepdim=True), noise.log_softmax(-1)):
-            if is_law(self.relation.soft(tried, self.outcomes)):
-                return tried
-        raise ValueError(
-            f"t = {self.relation.soft.__doc__} makes no law of log-odds, probabilities or their logarithms."
-        )
-
-    def targets(self, outcome: Tensor) -> Tensor:
-        """Return targets of the loss for outcomes of the law, ``(..., *event)``: the outcomes but where only a part counts.
-
-        Raises:
-            NotMeasured: it is not known how a target is made that has such a part.
-        """
-        relation = self.relation
-        if self.learned or not isinstance(relation, Partial) or relation.part is None:
-            return outcome
-        law = self.law(self.raws[0])
-        for made in (outcome, outcome.sum(-1), outcome.sum(-1).long()):
-            try:
-                part = relation.part(made)
-            except (RuntimeError, IndexError, ValueError):
-                continue
-            if part.shape == outcome.shape and bool(in_support(law, part).all()):
-                return made
-        raise ValueError(f"It is not known how to make a target whose part is an outcome: {relation.of}")
-
-    def pairs(self, raws: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Return raw outputs ``(n, *shape)`` and possible targets of the loss ``(n, ...)``: several for each raw.
-
-        They are samples of the law and points far and wide in its support; where the loss takes laws as targets, random ones.
-        """
-        relation = self.relation
-        if not self.learned and isinstance(relation, Expected) and relation.vector:
-            target = self.soft(count * len(raws), self.generator())
-            return raws.repeat(count, *[1] * len(self.shape)), target
-        law = self.law(raws)
-        found: list[Tensor] = []
-        lacking: list[NotMeasured] = []
-        for points in (self.draw, self.spread):
-            try:
-                found.append(points(law, count))
-            except NotMeasured as error:
-                lacking.append(error)
-        if not found:
-            raise lacking[0]
-        outcome = torch.cat(found)
-        inside = in_support(law, outcome)
-        raw, outcome = raws.expand(len(outcome), *raws.shape)[inside], outcome[inside]
-        target = self.blurred(self.targets(outcome))
-        known = self.known(target)
-        return raw[known], target[known]
-
-    def known(self, target: Tensor) -> Tensor:
-        """Return which targets do not stand for missing ones, ``(n,)``."""
-        stated = self.missing
-        return torch.ones(len(target), dtype=torch.bool) if stated is None else stated.known(target)
-
-    def blurred(self, target: Tensor) -> Tensor:
-        """Return targets of which every third is a number between the outcomes, where the loss makes a law of it."""
-        if self.learned or not isinstance(self.relation, Expected) or not target.is_floating_point():
-            return target
-        between = torch.rand(target.shape, dtype=self.dtype, generator=self.generator())
-        if not is_law(self.relation.soft(between, self.outcomes)):
-            return target
-        return torch.where(torch.arange(len(target)) % 3 == 0, between, target)
-
-
-def is_law(soft: Tensor) -> bool:
-    """Return whether every vector holds probabilities."""
-    return bool((soft >= 0).all()) and bool(((soft.sum(-1) - 1).abs() <= LAW * torch.finfo(soft.dtype).eps).all())
 
 
 def _far(lattice: Lattice, noise: Tensor) -> Tensor:

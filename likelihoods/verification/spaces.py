@@ -47,6 +47,11 @@ class Continuum:
     transform: Transform
     atoms: tuple[float, ...] = ()
 
+    def apart(self, line: Tensor) -> tuple[Tensor, Tensor]:
+        """Return points of the support, and for each whether it can be told from the support's end, by its way back."""
+        value: Tensor = self.transform(line)
+        return value, (self.transform.inv(value) - line).abs() <= 1e-3 * line.abs().clamp_min(1.0)
+
 
 @dataclass(frozen=True)
 class Circle:
